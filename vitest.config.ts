@@ -1,0 +1,21 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const source = (name: string) => fileURLToPath(new URL(`./packages/${name}/src/index.ts`, import.meta.url));
+
+// Tests run the sources, so that a stale build can never make a test pass; only tests that start real processes use dist/.
+export default defineConfig({
+  resolve: {
+    alias: {
+      "@openprime/datum": source("datum"),
+      "@openprime/bitcoin": source("bitcoin"),
+      "@openprime/rewards": source("rewards"),
+      "@openprime/simulator": source("simulator"),
+    },
+  },
+  test: {
+    include: ["packages/*/test/**/*.test.ts"],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+});
