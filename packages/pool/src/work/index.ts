@@ -1,0 +1,9 @@
+/** Jobs, coinbases, share judgement and duplicates: the hot path. The only door of this room. */
+export { type JudgeModules, type JudgeOptions, type Prover, ShareJudge } from "./judge.js";
+export { outputBudget, SUBSIDY_ONLY } from "./kinds.js";
+export { checkOutputs, type OutputsQuery } from "./outputs.js";
+export { REASON, type Refusal } from "./refusal.js";
+export { SeenShares } from "./seen.js";
+export { WorkSession, type WorkSessionInit } from "./session.js";
+export type { BlockCandidate, ChainView, JudgedShare, OfferedSplit, Parent, SplitOutput, Verdict } from "./types.js";
+export { FOLDED_WORKER, MAX_WORKER_LENGTH, type UsernameLimits } from "./username.js";

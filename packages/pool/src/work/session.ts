@@ -1,0 +1,222 @@
+/**
+ * What the pool knows of one gateway's work: its eight job slots with their coinbases, the splits it was given, its usernames and its
+ * minimum. It outlives connections: a gateway that returns finds its old jobs still good.
+ *
+ * Memory of one session: eight jobs of under 1.2 kB, each with seven coinbases of under 16,008 bytes (0.9 MB in all if a gateway fills
+ * every one); 64 splits of up to 512 outputs, and eight more that jobs hold on to (splits offered alike share their outputs); and the
+ * usernames (see there).
+ */
+import { type CoinbaseSection, JOB_COUNT, type JobAnnouncement, type JobSection, type Share } from "@openprime/datum";
+import { key, sameBytes } from "./bytes.js";
+import { HeldCoinbase } from "./coinbase.js";
+import { COINBASES_PER_JOB, coinbasePlace } from "./kinds.js";
+import { DifficultyMinimum } from "./minimum.js";
+import { type Refusal, refusal } from "./refusal.js";
+import type { OfferedSplit, Parent } from "./types.js";
+import { Usernames } from "./username.js";
+
+/**
+ * Splits remembered. Work is at most 270 s old and a gateway asks for a split per job, at shortest every 5 s: 54. A split that a job names
+ * stays with the job, however many follow.
+ */
+const MAX_RECENT_SPLITS = 64;
+/** The transaction count is a u32, so no honest job has more branches. */
+const MAX_BRANCHES = 32;
+const HASH_BYTES = 32;
+/** Block candidates on parents that the node does not know: so many in so long. Hashes that meet the claimed bits may be cheap there. */
+const UNKNOWN_PARENT_CANDIDATES = 8;
+const UNKNOWN_PARENT_WINDOW_MS = 60_000;
+
+/** One filling of a job slot. */
+export class JobSlot {
+  /** The job's claims, in bytes of its own. */
+  readonly job: JobSection;
+  /** Differs between any two fillings of the session's slots. */
+  readonly serial: number;
+  /** The split that the job's coinbaser id names, if it was offered for the job's value and prevhash. */
+  readonly namedSplit: OfferedSplit | undefined;
+  /** Committed position of the share log when the job was first seen: what work without a split is pinned to. */
+  readonly pin: bigint;
+  /** The round's key among the seen shares. */
+  readonly round: string;
+  /** 16, or undefined. */
+  readonly refusal: Refusal | undefined;
+  /** By `coinbasePlace`. */
+  readonly coinbases: (HeldCoinbase | undefined)[] = new Array<HeldCoinbase | undefined>(COINBASES_PER_JOB).fill(undefined);
+  /** Set by the judge when the chain told of it. */
+  parent: Parent | undefined;
+  /** The compact target that `blockTarget` was worked out from. */
+  blockBits: number | undefined;
+  /** Little-endian target of a block on the parent; undefined for bits that no target has. */
+  blockTarget: Uint8Array | undefined;
+
+  constructor(section: JobSection, serial: number, namedSplit: OfferedSplit | undefined, pin: bigint) {
+    this.refusal = branchCountError(section);
+    // More branches than any job can have are refused anyway and not worth the memory.
+    const branches = section.branches.length > MAX_BRANCHES * HASH_BYTES ? new Uint8Array(0) : new Uint8Array(section.branches);
+    this.job = { ...section, prevhash: new Uint8Array(section.prevhash), branches };
+    this.serial = serial;
+    this.namedSplit = namedSplit;
+    this.pin = pin;
+    this.round = key(section.prevhash);
+  }
+}
+
+/** The tree over the coinbase and n transactions is ceil(log2(n + 1)) levels high. */
+function branchCountError(job: JobSection): Refusal | undefined {
+  const got = job.branches.length / HASH_BYTES;
+  // The number of bits of n is ceil(log2(n + 1)) for every u32.
+  const expected = 32 - Math.clz32(job.transactionCount);
+  if (got === expected) return undefined;
+  return refusal("badMerkleCount", `${got} branches, ${job.transactionCount} transactions make ${expected}`);
+}
+
+export interface WorkSessionInit {
+  /** Database id of the session. */
+  readonly sessionId: bigint;
+  /** What every coinbase of this gateway carries; u32, never 0. */
+  readonly primeId: number;
+  /** log2 of the least difficulty of a share. */
+  readonly minimumTargetByte: number;
+  /** The share log's committed position now. */
+  readonly head: () => bigint;
+}
+
+export class WorkSession {
+  readonly sessionId: bigint;
+  readonly primeId: number;
+  readonly usernames = new Usernames();
+  readonly #minimum: DifficultyMinimum;
+  readonly #head: () => bigint;
+  readonly #slots: (JobSlot | undefined)[] = new Array<JobSlot | undefined>(JOB_COUNT).fill(undefined);
+  /** By coinbaser id, the oldest first. */
+  readonly #splits = new Map<number, OfferedSplit>();
+  #lastCoinbaserId = 0;
+  #serial = 0;
+  #unknownSince = 0;
+  #unknownCandidates = 0;
+
+  constructor(init: WorkSessionInit) {
+    this.sessionId = init.sessionId;
+    this.primeId = init.primeId;
+    this.#minimum = new DifficultyMinimum(init.minimumTargetByte);
+    this.#head = init.head;
+  }
+
+  /** Log2 of the minimum difficulty in force. */
+  get minimumTargetByte(): number {
+    return this.#minimum.current;
+  }
+
+  /**
+   * Announce another minimum; shares under an earlier, lower one stay good for 300 s.
+   *
+   * @param now milliseconds, pool clock
+   */
+  setMinimum(targetByte: number, now: number): void {
+    this.#minimum.set(targetByte, now);
+  }
+
+  /** The lowest target byte that is good now (milliseconds). */
+  lowestTargetByte(now: number): number {
+    return this.#minimum.at(now);
+  }
+
+  /**
+   * The id for the next split: 1-255, and none that a remembered split or a job in a slot still has. At most 72 are in use, so there
+   * always is one.
+   */
+  nextCoinbaserId(): number {
+    let id = this.#lastCoinbaserId;
+    do {
+      id = id >= 255 ? 1 : id + 1;
+    } while (this.#splits.has(id) || this.#slots.some((slot) => slot?.job.coinbaserId === id));
+    this.#lastCoinbaserId = id;
+    return id;
+  }
+
+  /** Remember a split that is offered to this gateway, or one that was before a restart (the oldest first). */
+  addSplit(split: OfferedSplit): void {
+    this.#splits.delete(split.coinbaserId);
+    this.#splits.set(split.coinbaserId, split);
+    this.#lastCoinbaserId = split.coinbaserId;
+    if (this.#splits.size <= MAX_RECENT_SPLITS) return;
+    const oldest = this.#splits.keys().next();
+    if (!oldest.done) this.#splits.delete(oldest.value);
+  }
+
+  /** Remembered splits for a value and prevhash, the newest first. */
+  splitsFor(value: bigint, prevhash: Uint8Array): OfferedSplit[] {
+    const found: OfferedSplit[] = [];
+    for (const split of this.#splits.values()) {
+      if (split.value === value && sameBytes(split.prevhash, prevhash)) found.push(split);
+    }
+    return found.reverse();
+  }
+
+  /** What slot `jobId` holds; undefined when it was never filled. */
+  slot(jobId: number): JobSlot | undefined {
+    return this.#slots[jobId];
+  }
+
+  /** Serial of the job in a slot: another one means that the slot was filled anew. */
+  jobSerial(jobId: number): number | undefined {
+    return this.#slots[jobId]?.serial;
+  }
+
+  /** Keep the sections that a share brings, whatever becomes of the share: the gateway sends each only once. */
+  keep(share: Share): void {
+    if (share.job !== undefined) this.#fill(share.jobId, share.job);
+    if (share.coinbase !== undefined) this.#hold(share.jobId, share.coinbase);
+  }
+
+  /** Keep a job that is announced before its first share. */
+  announce(announcement: JobAnnouncement): void {
+    this.#fill(announcement.jobId, announcement.job);
+    for (const coinbase of announcement.coinbases) this.#hold(announcement.jobId, coinbase);
+  }
+
+  /** Whether a candidate on a parent that the node does not know may be taken now (milliseconds); counts it when so. */
+  takeUnknownParentCandidate(now: number): boolean {
+    if (now - this.#unknownSince >= UNKNOWN_PARENT_WINDOW_MS) {
+      this.#unknownSince = now;
+      this.#unknownCandidates = 0;
+    }
+    if (this.#unknownCandidates >= UNKNOWN_PARENT_CANDIDATES) return false;
+    this.#unknownCandidates++;
+    return true;
+  }
+
+  #fill(jobId: number, section: JobSection): void {
+    if (jobId < 0 || jobId >= JOB_COUNT) return;
+    const before = this.#slots[jobId];
+    // The same job again (after a reconnect) was first seen when it was first seen; it keeps its pin and its split.
+    const again = before !== undefined && sameJob(before.job, section) ? before : undefined;
+    const namedSplit = again?.namedSplit ?? this.#named(section);
+    this.#slots[jobId] = new JobSlot(section, ++this.#serial, namedSplit, again?.pin ?? this.#head());
+  }
+
+  #named(section: JobSection): OfferedSplit | undefined {
+    const split = this.#splits.get(section.coinbaserId);
+    if (split === undefined || split.value !== section.coinbaseValue || !sameBytes(split.prevhash, section.prevhash)) return undefined;
+    return split;
+  }
+
+  #hold(jobId: number, section: CoinbaseSection): void {
+    const place = coinbasePlace(section.coinbaseId);
+    const slot = this.#slots[jobId];
+    if (slot !== undefined && place !== undefined) slot.coinbases[place] = new HeldCoinbase(section);
+  }
+}
+
+function sameJob(a: JobSection, b: JobSection): boolean {
+  return (
+    a.coinbaserId === b.coinbaserId &&
+    a.coinbaseValue === b.coinbaseValue &&
+    a.height === b.height &&
+    a.nbits === b.nbits &&
+    a.transactionCount === b.transactionCount &&
+    sameBytes(a.prevhash, b.prevhash) &&
+    sameBytes(a.branches, b.branches)
+  );
+}

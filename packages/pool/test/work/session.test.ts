@@ -1,0 +1,131 @@
+/** Slots, serials, pins and splits of a session. */
+import { describe, expect, test } from "vitest";
+import { SUBSIDY_ONLY } from "../../src/work/index.js";
+import { buildJob } from "./support/gateway-builder.js";
+import { bare, builderJob, payee, section, share, split, VALUE, world } from "./support/world.js";
+
+describe("job slots", () => {
+  test("a job section replaces the slot with its coinbases, and has another serial", () => {
+    const { session } = world();
+    session.keep(share());
+    const first = session.slot(0);
+    expect(first?.coinbases.filter((held) => held !== undefined).length).toBe(1);
+    expect(session.slot(1)).toBeUndefined();
+    expect(session.jobSerial(1)).toBeUndefined();
+    const { coinbase: _dropped, ...jobOnly } = share({ jobChanges: { transactionCount: 2 } });
+    session.keep(jobOnly);
+    expect(session.jobSerial(0)).not.toBe(first?.serial);
+    expect(session.slot(0)?.coinbases.every((held) => held === undefined)).toBe(true);
+  });
+
+  test("a coinbase section adds to the slot, one of a job never sent is dropped", () => {
+    const { session } = world();
+    session.keep(share());
+    const { job: _dropped, ...coinbaseOnly } = share({ coinbaseId: SUBSIDY_ONLY });
+    session.keep(coinbaseOnly);
+    session.keep({ ...coinbaseOnly, jobId: 3 });
+    session.keep({ ...share(), jobId: 8 });
+    expect(session.slot(0)?.coinbases.map((held) => held?.coinbaseId)).toEqual([0, ...Array(5).fill(undefined), 255]);
+    expect(session.slot(3)).toBeUndefined();
+    expect(session.slot(8)).toBeUndefined();
+  });
+
+  test("sections are copied: a frame's buffer may be used again", () => {
+    const { session } = world();
+    const sent = share();
+    session.keep(sent);
+    const coinb1 = Buffer.from(sent.coinbase?.coinb1 ?? []);
+    for (const bytes of [sent.coinbase?.coinb1, sent.coinbase?.coinb2, sent.job?.prevhash, sent.job?.branches]) bytes?.fill(0);
+    const slot = session.slot(0);
+    expect(Buffer.from(slot?.coinbases[0]?.coinb1 ?? [])).toEqual(coinb1);
+    expect(slot?.job.prevhash[0]).toBe(0x11);
+    expect(slot?.job.branches[0]).toBe(0x77);
+  });
+
+  test("bytes that no kind can have are not kept", () => {
+    const { session } = world();
+    session.keep(
+      share({ coins: { coinb1: Buffer.alloc(20_000), coinb2: Buffer.alloc(20_000) }, jobChanges: { branches: Buffer.alloc(255 * 32) } }),
+    );
+    const slot = session.slot(0);
+    expect(slot?.coinbases[0]).toMatchObject({ size: 40_012, coinb1: new Uint8Array(0), coinb2: new Uint8Array(0) });
+    expect(slot?.job.branches.length).toBe(0);
+    expect(slot?.refusal?.reason).toBe(16);
+  });
+
+  test("an announced job is there before its first share", () => {
+    const { session, judge } = world();
+    const job = builderJob();
+    const built = buildJob(job);
+    const coinbases = [0, 1].map((coinbaseId) => ({ coinbaseId, ...(built.coinbases.get(coinbaseId) ?? built.coinbases.get(0)!) }));
+    session.announce({ type: "jobAnnouncement", jobId: 5, job: section(built, job), coinbases });
+    expect(
+      session
+        .slot(5)
+        ?.coinbases.slice(0, 2)
+        .every((held) => held !== undefined),
+    ).toBe(true);
+    const verdict = judge.judge(session, bare(share({ jobId: 5, targetByte: 1 })));
+    expect(verdict.kind === "accepted" || verdict.reason === 21).toBe(true);
+  });
+
+  test("work without a split is pinned to the head when its job was first seen, also when it is sent again", () => {
+    const { session, head } = world();
+    session.keep(share());
+    head.position = 60n;
+    session.keep(bare(share()));
+    expect(session.slot(0)?.pin).toBe(50n);
+    // After a reconnect the same job comes again.
+    session.keep(share());
+    expect(session.slot(0)?.pin).toBe(50n);
+    session.keep(share({ jobChanges: { transactionCount: 2 } }));
+    expect(session.slot(0)?.pin).toBe(60n);
+  });
+});
+
+describe("splits", () => {
+  test("ids go round from 1 to 255, past those that a recent split or a slot's job has", () => {
+    const { session } = world();
+    expect(session.nextCoinbaserId()).toBe(1);
+    session.keep(share({ jobChanges: { coinbaserId: 3 } }));
+    expect([session.nextCoinbaserId(), session.nextCoinbaserId()]).toEqual([2, 4]);
+    session.addSplit(split(254, []));
+    expect([session.nextCoinbaserId(), session.nextCoinbaserId()]).toEqual([255, 1]);
+  });
+
+  test("no id comes twice while it is in use, over many rounds", () => {
+    const { session } = world();
+    const recent: number[] = [];
+    for (let i = 0; i < 2000; i++) {
+      if (i % 40 === 0)
+        session.keep(share({ jobId: (i / 40) % 8, jobChanges: { coinbaserId: recent.at(-1) ?? 0, transactionCount: 2 + (i & 1) } }));
+      const id = session.nextCoinbaserId();
+      expect(id).toBeGreaterThanOrEqual(1);
+      expect(id).toBeLessThanOrEqual(255);
+      expect(recent.slice(-64)).not.toContain(id);
+      for (let slot = 0; slot < 8; slot++) expect(session.slot(slot)?.job.coinbaserId).not.toBe(id);
+      session.addSplit(split(id, []));
+      recent.push(id);
+    }
+    expect(session.splitsFor(VALUE, Buffer.alloc(32, 0x11)).map(({ coinbaserId }) => coinbaserId)).toEqual(recent.slice(-64).reverse());
+  });
+
+  test("are found by value and prevhash", () => {
+    const { session } = world();
+    const offered = [split(1, []), split(2, [], { value: VALUE + 1n }), split(3, [], { prevhash: Buffer.alloc(32, 0x12) }), split(4, [])];
+    for (const one of offered) session.addSplit(one);
+    expect(session.splitsFor(VALUE, Buffer.alloc(32, 0x11))).toEqual([offered[3], offered[0]]);
+  });
+
+  test("a job keeps the split that it names, however many follow; not one for another value or prevhash", () => {
+    const { session } = world();
+    const named = split(9, [payee(1, 5n)]);
+    session.addSplit(named);
+    session.keep(share({ jobId: 1, jobChanges: { coinbaserId: 9 } }));
+    session.keep(share({ jobId: 2, jobChanges: { coinbaserId: 9, coinbaseValue: VALUE - 1n } }));
+    session.keep(share({ jobId: 3, jobChanges: { coinbaserId: 9, prevhash: Buffer.alloc(32, 0x13) } }));
+    for (let i = 0; i < 100; i++) session.addSplit(split(session.nextCoinbaserId(), []));
+    session.keep(share({ jobId: 1, jobChanges: { coinbaserId: 9 } }));
+    expect([1, 2, 3].map((jobId) => session.slot(jobId)?.namedSplit)).toEqual([named, undefined, undefined]);
+  });
+});
