@@ -1,0 +1,258 @@
+/** The configuration that the pool runs by: checked, typed, every path absolute. */
+import { readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { AddressError, addressToScript, NETWORKS, type Network } from "@openprime/bitcoin";
+import { codeOf, messageOf } from "../errors.js";
+import { ConfigError, type ConfigProblem, invalidConfig, showValue } from "./problems.js";
+import { environmentName, SETTING_PATHS, SETTINGS, type Setting, type SettingPath, type SettingValues } from "./settings.js";
+import { type PartialSettings, type RawSettings, readEnvironment, readObject, readYaml } from "./sources.js";
+
+export interface Config {
+  /** Absolute path of the file; undefined for a configuration made by code. */
+  readonly file: string | undefined;
+  readonly network: Network;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly pool: {
+    readonly payoutAddress: string;
+    /** scriptPubKey of the payout address. */
+    readonly payoutScript: Uint8Array;
+    readonly tag: string;
+    /** The tag in UTF-8, as blocks carry it. */
+    readonly tagBytes: Uint8Array;
+    /** Parts per million of a share's earnings. */
+    readonly feePpm: number;
+    /** A power of two, in units of the network's difficulty one. */
+    readonly minimumDifficulty: bigint;
+    /** log2 of `minimumDifficulty`, as the wire has it. */
+    readonly minimumTargetByte: number;
+    readonly motd: string;
+  };
+  readonly keys: { readonly file: string };
+  readonly node: {
+    readonly url: string;
+    readonly user?: string;
+    readonly password?: string;
+    readonly cookieFile?: string;
+    readonly zmqHashblock?: string;
+    readonly pollMs: number;
+  };
+  /** As `openDatabase` of the ledger takes it. */
+  readonly database: { readonly url: string } | { readonly embedded: { readonly dataDir: string } };
+  readonly tides: { readonly window: bigint };
+  readonly split: {
+    /** Satoshis. */
+    readonly dustFloor: bigint;
+  };
+  readonly limits: {
+    readonly connections: number;
+    readonly connectionsPerAddress: number;
+    readonly accountsPerSession: number;
+    readonly workersPerSession: number;
+    readonly coinbaserPerMinute: number;
+  };
+  readonly shares: { readonly staleGraceMs: number };
+  readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "text" | "json" };
+  /** What is allowed but unwise, one sentence each. */
+  readonly warnings: readonly string[];
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Bitcoin Core's default RPC ports. */
+const RPC_PORTS: Readonly<Record<Network["name"], number>> = {
+  mainnet: 8332,
+  testnet: 18332,
+  testnet4: 48332,
+  signet: 38332,
+  regtest: 18443,
+};
+
+/** RPC of a node on this machine with the network's usual port. */
+export function defaultNodeUrl(network: Network): string {
+  return `http://127.0.0.1:${RPC_PORTS[network.name]}`;
+}
+
+/**
+ * Reads and checks a configuration file and the environment's overrides.
+ *
+ * @param file path of the YAML file; relative paths in it start at its folder
+ * @param env the process's environment
+ * @throws ConfigError with all problems at once
+ */
+export function loadConfig(file: string, env: Environment): Config {
+  const path = resolve(file);
+  const raw = readYaml(readText(file), file);
+  // Of a file that can't be read as settings at all, nothing else is worth saying.
+  const unreadable = raw.problems.filter((problem) => problem.setting === "");
+  if (unreadable.length > 0) throw invalidConfig(unreadable);
+  const config = checked([raw, readEnvironment(env)], { where: file, baseDir: dirname(path), home: env.HOME ?? homedir() });
+  return { ...config, file: path, warnings: [...config.warnings, ...modeWarnings(path, file, raw)] };
+}
+
+/**
+ * A configuration from code: what `settings` leaves out has its default.
+ *
+ * @param settings values as the file would hold them
+ * @param baseDir folder where relative paths start
+ * @throws ConfigError
+ */
+export function resolveConfig(settings: PartialSettings, baseDir: string): Config {
+  return { ...checked([readObject(settings)], { where: "settings", baseDir, home: homedir() }), file: undefined };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") {
+      const todo = "`openprime init` writes one; --config or OPENPRIME_CONFIG names another";
+      throw new ConfigError("configMissing", `there is no configuration file ${file}`, todo, [], { cause: error });
+    }
+    const todo = "let the pool's user read it, or name another file with --config";
+    throw new ConfigError("configUnreadable", `can't read ${file}: ${messageOf(error)}`, todo, [], { cause: error });
+  }
+}
+
+interface Origin {
+  /** The place to name when a setting is missing. */
+  readonly where: string;
+  readonly baseDir: string;
+  readonly home: string;
+}
+
+/** Later sources override earlier ones. */
+function checked(sources: readonly RawSettings[], origin: Origin): Omit<Config, "file"> {
+  const problems = sources.flatMap((source) => source.problems);
+  const given = new Map(sources.flatMap((source) => [...source.values]));
+  const values: Record<string, unknown> = {};
+  const at = (path: SettingPath): string => given.get(path)?.where ?? origin.where;
+  for (const path of SETTING_PATHS) {
+    const setting: Setting<unknown> = SETTINGS[path];
+    const raw = given.get(path);
+    const value = raw === undefined ? setting.fallback : raw.value;
+    if (value === undefined) continue;
+    const result = setting.schema.safeParse(value);
+    if (result.success) values[path] = result.data;
+    else problems.push(badValue(at(path), path, value));
+  }
+  const config = assemble(values as unknown as SettingValues, new Set(given.keys()), origin, (path, message) => {
+    problems.push({ where: at(path), setting: path, message: `${at(path)}: ${message}` });
+  });
+  if (problems.length > 0 || config === undefined) throw invalidConfig(problems);
+  return config;
+}
+
+function badValue(where: string, path: SettingPath, value: unknown): ConfigProblem {
+  const { secret, allowed } = SETTINGS[path];
+  const shown = secret ? "(hidden)" : showValue(value);
+  return { where, setting: path, message: `${where}: ${path} is ${shown}. Allowed: ${allowed}` };
+}
+
+type Report = (path: SettingPath, message: string) => void;
+
+/** Checks across settings. Undefined when a value that others need is missing; that problem has been reported. */
+function assemble(
+  values: SettingValues,
+  given: ReadonlySet<SettingPath>,
+  origin: Origin,
+  report: Report,
+): Omit<Config, "file"> | undefined {
+  const network = values.network === undefined ? undefined : NETWORKS[values.network];
+  const payoutScript = network === undefined ? undefined : checkPayoutAddress(values["pool.payoutAddress"], network, given, report);
+  checkNodeAccess(given, report);
+  if (given.has("database.url") && given.has("database.dir")) {
+    report("database.dir", "database.url and database.dir are both set. Allowed: one of them");
+  }
+  const path = (text: string): string => resolve(origin.baseDir, text.startsWith("~/") ? join(origin.home, text.slice(2)) : text);
+  const complete = values as { readonly [P in SettingPath]-?: Exclude<SettingValues[P], undefined> };
+  if (network === undefined || payoutScript === undefined || incomplete(values)) return undefined;
+  const tagBytes = new TextEncoder().encode(complete["pool.tag"]);
+  return {
+    network,
+    listen: { host: complete["listen.host"], port: complete["listen.port"] },
+    pool: {
+      payoutAddress: complete["pool.payoutAddress"],
+      payoutScript,
+      tag: complete["pool.tag"],
+      tagBytes,
+      feePpm: complete["pool.feePercent"],
+      minimumDifficulty: complete["pool.minimumDifficulty"],
+      minimumTargetByte: complete["pool.minimumDifficulty"].toString(2).length - 1,
+      motd: complete["pool.motd"],
+    },
+    keys: { file: path(complete["keys.file"]) },
+    node: {
+      url: values["node.url"] ?? defaultNodeUrl(network),
+      ...(values["node.user"] !== undefined && { user: values["node.user"] }),
+      ...(values["node.password"] !== undefined && { password: values["node.password"] }),
+      ...(values["node.cookieFile"] !== undefined && { cookieFile: path(values["node.cookieFile"]) }),
+      ...(values["node.zmqHashblock"] !== undefined && { zmqHashblock: values["node.zmqHashblock"] }),
+      pollMs: complete["node.pollSeconds"],
+    },
+    database:
+      values["database.url"] === undefined ? { embedded: { dataDir: path(complete["database.dir"]) } } : { url: values["database.url"] },
+    tides: { window: complete["tides.window"] },
+    split: { dustFloor: complete["split.dustFloor"] },
+    limits: {
+      connections: complete["limits.connections"],
+      connectionsPerAddress: complete["limits.connectionsPerAddress"],
+      accountsPerSession: complete["limits.accountsPerSession"],
+      workersPerSession: complete["limits.workersPerSession"],
+      coinbaserPerMinute: complete["limits.coinbaserPerMinute"],
+    },
+    shares: { staleGraceMs: complete["shares.staleGraceSeconds"] },
+    log: { level: complete["log.level"], format: complete["log.format"] },
+    warnings:
+      tagBytes.length > 30
+        ? [`pool.tag has ${tagBytes.length} bytes: over 30 it can crowd out the gateway's own tag or move its extranonce`]
+        : [],
+  };
+}
+
+/** True when a setting with a default has no value: its given value was bad. */
+function incomplete(values: SettingValues): boolean {
+  return SETTING_PATHS.some((path) => SETTINGS[path].fallback !== undefined && values[path] === undefined);
+}
+
+function checkPayoutAddress(
+  address: string | undefined,
+  network: Network,
+  given: ReadonlySet<SettingPath>,
+  report: Report,
+): Uint8Array | undefined {
+  const allowed = `Allowed: an address of ${network.name}`;
+  if (address === undefined) {
+    // A bad one has been reported already.
+    if (!given.has("pool.payoutAddress")) {
+      report("pool.payoutAddress", `pool.payoutAddress is missing (${environmentName("pool.payoutAddress")} can set it too). ${allowed}`);
+    }
+    return undefined;
+  }
+  try {
+    return addressToScript(address, network);
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error;
+    report("pool.payoutAddress", `pool.payoutAddress is ${showValue(address)} (${error.message}). ${allowed}`);
+    return undefined;
+  }
+}
+
+function checkNodeAccess(given: ReadonlySet<SettingPath>, report: Report): void {
+  const user = given.has("node.user");
+  const password = given.has("node.password");
+  if (given.has("node.cookieFile") && (user || password)) {
+    const other = user ? "node.user" : "node.password";
+    report("node.cookieFile", `node.cookieFile and ${other} are both set. Allowed: node.cookieFile alone, or node.user and node.password`);
+  } else if (user !== password) {
+    const [set, missing] = user ? (["node.user", "node.password"] as const) : (["node.password", "node.user"] as const);
+    report(set, `${set} is set, ${missing} is not. Allowed: both, or node.cookieFile`);
+  }
+}
+
+/** A password in a file that others can read is worth a word, but the pool can run. */
+function modeWarnings(path: string, shown: string, raw: RawSettings): string[] {
+  const holdsSecret = [...raw.values.keys()].some((setting) => SETTINGS[setting].secret);
+  if (!holdsSecret || process.platform === "win32" || (statSync(path).mode & 0o077) === 0) return [];
+  return [`${shown} holds a password and others on this machine can read it: chmod 600 ${shown}`];
+}

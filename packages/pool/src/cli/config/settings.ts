@@ -1,0 +1,239 @@
+/**
+ * The one table of settings. The configuration file's checks, the environment's names, the file that `openprime init` writes and the
+ * table in docs/operators.md all follow from it.
+ */
+import { z } from "zod";
+
+/** What a file, the environment or a caller can give for a setting. */
+export type SettingInput = string | number | bigint | boolean;
+
+export interface Setting<T> {
+  readonly schema: z.ZodType<T>;
+  /** What is allowed, in words, as it is told after a bad value. */
+  readonly allowed: string;
+  /** What the setting is for. */
+  readonly about: string;
+  /** Value when nothing is given, as it would be written in the file; undefined for none. */
+  readonly fallback: SettingInput | undefined;
+  /** A value that is never printed. */
+  readonly secret: boolean;
+}
+
+interface Details {
+  readonly allowed: string;
+  readonly about: string;
+  readonly fallback?: SettingInput;
+  readonly secret?: true;
+}
+
+function setting<T>(schema: z.ZodType<T>, details: Details): Setting<T> {
+  const { allowed, about, fallback, secret } = details;
+  return { schema, allowed, about, fallback, secret: secret === true };
+}
+
+const bytesOf = (text: string): number => Buffer.byteLength(text, "utf8");
+
+// The environment only has text, so numbers are taken as text too.
+const wholeText = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform(Number);
+const whole = (min: number, max: number) => z.union([z.number(), wholeText]).pipe(z.int().min(min).max(max));
+
+const decimalText = z
+  .string()
+  .regex(/^\d{1,9}(\.\d{1,9})?$/)
+  .transform(Number);
+const seconds = (min: number, max: number) =>
+  z
+    .union([z.number(), decimalText])
+    .pipe(z.number().min(min).max(max))
+    .transform((value) => Math.round(value * 1000));
+
+const count = (min: number, max: number, fallback: number, about: string) =>
+  setting(whole(min, max), { allowed: `a whole number from ${min} to ${max}`, about, fallback });
+
+/** Percent to parts per million, digit by digit: 1.1 is exactly 11000. */
+const percentToPpm = z
+  .union([z.string(), z.number().transform(String)])
+  .pipe(z.string().regex(/^\d{1,3}(\.\d{1,4})?$/))
+  .transform((text) => {
+    const [units = "", decimals = ""] = text.split(".");
+    return Number(units) * 10_000 + Number(decimals.padEnd(4, "0"));
+  })
+  .pipe(z.int().min(0).max(999_999));
+
+const powerOfTwo = z
+  .union([
+    z.bigint(),
+    z.int().transform(BigInt),
+    z
+      .string()
+      .regex(/^\d{1,20}$/)
+      .transform(BigInt),
+  ])
+  .refine((value) => value >= 1n && value <= 1n << 62n && (value & (value - 1n)) === 0n);
+
+const urlWith = (protocols: readonly string[], more: (url: URL) => boolean = () => true) =>
+  z.string().refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && protocols.includes(url.protocol) && more(url);
+  });
+
+const path = z.string().min(1).max(4096);
+
+/** Every setting by its dotted path, in the order of the file. A path has one dot at most. */
+export const SETTINGS = {
+  network: setting(z.enum(["mainnet", "testnet", "testnet4", "signet", "regtest"]), {
+    allowed: "mainnet, testnet, testnet4, signet or regtest",
+    about: "The Bitcoin network. The node must be on the same one.",
+    fallback: "mainnet",
+  }),
+  "listen.host": setting(z.string().regex(/^[0-9a-zA-Z.:_-]{1,253}$/), {
+    allowed: "an address of this machine, such as 0.0.0.0 (all of IPv4), :: (all) or 127.0.0.1",
+    about: "Address that gateways connect to.",
+    fallback: "0.0.0.0",
+  }),
+  "listen.port": setting(whole(0, 65535), {
+    allowed: "a port number from 1 to 65535, or 0 for any free port",
+    about: "TCP port that gateways connect to.",
+    fallback: 28915,
+  }),
+  "pool.payoutAddress": setting(z.string().min(1).max(128), {
+    allowed: "an address of the network",
+    about: "The pool's own address: it takes every satoshi of a block that no split claims. Required.",
+  }),
+  "pool.tag": setting(
+    z.string().refine((text) => text.length > 0 && bytesOf(text) <= 83 && !text.includes("\u0000") && !text.includes("\u000f")),
+    {
+      allowed: "1 to 83 bytes of text without NUL and 0x0F; 30 bytes or less is wise, longer ones can crowd out the gateway's own tag",
+      about: "Text that every coinbase of the pool carries.",
+      fallback: "OpenPrime",
+    },
+  ),
+  "pool.feePercent": setting(percentToPpm, {
+    allowed: "a percentage from 0 to 99.9999, with at most four decimals",
+    about: "The pool's fee. Each share keeps the fee of the moment at which it was accepted.",
+    fallback: "0",
+  }),
+  "pool.minimumDifficulty": setting(powerOfTwo, {
+    allowed: "a power of two from 1 to 4611686018427387904",
+    about: "Least difficulty of a share. Gateways raise it by themselves for fast miners.",
+    fallback: 1024,
+  }),
+  "pool.motd": setting(
+    z.string().refine((text) => bytesOf(text) <= 511 && !text.includes("\u0000")),
+    {
+      allowed: "at most 511 bytes of text without NUL",
+      about: "Message that a gateway writes to its log when it connects.",
+      fallback: "Welcome to OpenPrime",
+    },
+  ),
+  "keys.file": setting(path, {
+    allowed: "a path; a relative one starts at this file's folder",
+    about: "The pool's long-term keys. Only the pool's user may read that file.",
+    fallback: "openprime.keys.json",
+  }),
+  "node.url": setting(
+    urlWith(["http:", "https:"], (url) => url.username === "" && url.password === ""),
+    {
+      allowed: "a URL such as http://127.0.0.1:8332, without user and password (node.user and node.password hold them)",
+      about: "RPC of your Bitcoin node. Default: 127.0.0.1 and the network's usual port.",
+    },
+  ),
+  "node.cookieFile": setting(path, {
+    allowed: "a path; a relative one starts at this file's folder, ~ is the home folder",
+    about: "The node's .cookie file. Either this, or node.user and node.password.",
+  }),
+  "node.user": setting(z.string().min(1).max(1024), {
+    allowed: "text, in quotes when it looks like a number",
+    about: "RPC user.",
+  }),
+  "node.password": setting(z.string().min(1).max(1024), {
+    allowed: "text, in quotes when it looks like a number",
+    about: "RPC password.",
+    secret: true,
+  }),
+  "node.zmqHashblock": setting(
+    urlWith(["tcp:", "ipc:"], (url) => url.protocol === "ipc:" || url.port !== ""),
+    {
+      allowed: "a ZeroMQ endpoint such as tcp://127.0.0.1:28332 (the node's -zmqpubhashblock)",
+      about: "Where the node tells of new blocks at once. Without it the node is only polled.",
+    },
+  ),
+  "node.pollSeconds": setting(seconds(0.1, 60), {
+    allowed: "seconds from 0.1 to 60",
+    about: "How often the node is asked for its best block.",
+    fallback: 1,
+  }),
+  "database.url": setting(urlWith(["postgres:", "postgresql:"]), {
+    allowed: "a URL such as postgresql://user:password@127.0.0.1:5432/openprime, of PostgreSQL 15 or newer",
+    about: "Your own PostgreSQL. Without it the pool runs one of its own in database.dir.",
+    secret: true,
+  }),
+  "database.dir": setting(path, {
+    allowed: "a path; a relative one starts at this file's folder",
+    about: "Data folder of the pool's own PostgreSQL, where no database.url is given.",
+    fallback: "openprime-data",
+  }),
+  "tides.window": setting(whole(1, 1000).transform(BigInt), {
+    allowed: "a whole number from 1 to 1000",
+    about: "Length of the share window, in multiples of the network's difficulty.",
+    fallback: 8,
+  }),
+  "split.dustFloor": setting(whole(546, 100_000_000).transform(BigInt), {
+    allowed: "satoshis, a whole number from 546 to 100000000",
+    about: "Smallest output of a split, in satoshis: less would cost more to spend than it is worth.",
+    fallback: 5460,
+  }),
+  "limits.connections": count(1, 100_000, 2000, "Connections at one time."),
+  "limits.connectionsPerAddress": count(1, 100_000, 100, "Connections at one time from one IP address."),
+  "limits.accountsPerSession": count(1, 1_000_000, 1000, "Different payout addresses that one gateway may bring."),
+  "limits.workersPerSession": count(1, 1_000_000, 10_000, "Worker names that one gateway may bring; those over it count as one worker."),
+  "limits.coinbaserPerMinute": count(1, 6000, 60, "Splits that one gateway may ask for in a minute. An honest one asks at each new job."),
+  "shares.staleGraceSeconds": setting(seconds(0, 60), {
+    allowed: "seconds from 0 to 60",
+    about: "How long after a new block shares on the old one are still taken.",
+    fallback: 2,
+  }),
+  "log.level": setting(z.enum(["trace", "debug", "info", "warn", "error"]), {
+    allowed: "trace, debug, info, warn or error",
+    about: "Least weight of a line that is logged. Single shares are logged at debug.",
+    fallback: "info",
+  }),
+  "log.format": setting(z.enum(["text", "json"]), {
+    allowed: "text or json",
+    about: "text for people, json (one object a line) for machines.",
+    fallback: "text",
+  }),
+} as const;
+
+export type SettingPath = keyof typeof SETTINGS;
+
+/** Checked values by path; undefined only where there is neither a value nor a default. */
+export type SettingValues = {
+  readonly [P in SettingPath]: ((typeof SETTINGS)[P] extends Setting<infer T> ? T : never) | undefined;
+};
+
+export const SETTING_PATHS = Object.keys(SETTINGS) as readonly SettingPath[];
+
+/** What the sections are about, in the order of the file. */
+export const SECTIONS = {
+  listen: "Where gateways connect.",
+  pool: "The pool as gateways and blocks show it.",
+  keys: "The pool's identity.",
+  node: "Your Bitcoin node.",
+  database: "The books: either a PostgreSQL of yours (url), or one that the pool runs by itself (dir).",
+  tides: "The share window of TIDES.",
+  split: "What the coinbase pays.",
+  limits: "Bounds for each gateway, so that a bad one costs only itself.",
+  shares: "How shares are judged.",
+  log: "What is logged, to stderr.",
+} as const;
+
+export type SectionName = keyof typeof SECTIONS;
+
+/** Name of the environment variable that overrides a setting: `pool.payoutAddress` → `OPENPRIME_POOL_PAYOUT_ADDRESS`. */
+export function environmentName(setting: SettingPath): string {
+  return `OPENPRIME_${setting.replace(/[A-Z]/g, "_$&").replace(".", "_").toUpperCase()}`;
+}

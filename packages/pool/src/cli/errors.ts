@@ -1,0 +1,70 @@
+/** Errors of the commands themselves: a stable code, what happened, and what to do about it. */
+
+export type CliErrorCode =
+  | "configMissing"
+  | "configUnreadable"
+  | "configInvalid"
+  | "keyFileMissing"
+  | "keyFileUnreadable"
+  | "keyFileExposed"
+  | "keyFileInvalid"
+  | "fileExists"
+  | "optionInvalid"
+  | "simulatorMissing";
+
+/** An error that the operator can mend. `message` says what was expected and what came, `todo` what to do. */
+export class CliError extends Error {
+  override readonly name: string = "CliError";
+
+  constructor(
+    readonly code: CliErrorCode,
+    message: string,
+    readonly todo: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of an error (ours, or the operating system's), undefined when it has none. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** What to do about errors of other rooms and of the operating system, by code; the rooms themselves know nothing of commands. */
+const TODO: Readonly<Record<string, string>> = {
+  EADDRINUSE: "another process has that port: stop it, or set listen.port to another one",
+  EADDRNOTAVAIL: "this machine has no such address: set listen.host to one it has, or to 0.0.0.0",
+  EACCES: "the user that runs the pool may not do that: look at the owner and the mode of the file, or take a port over 1023",
+  ENOSPC: "the disk is full: make room, then start the pool again",
+  EMFILE: "too many open files: raise the limit (ulimit -n, or LimitNOFILE= in the unit)",
+  unreachable: "start the node, or correct node.url; `openprime doctor` tells which",
+  unauthorized: "give node.cookieFile, or node.user and node.password, as the node has them",
+};
+
+/** What to do about `error`; undefined for an error nobody expected (it has no code, or is a programming error of Node's). */
+export function todoOf(error: unknown): string | undefined {
+  if (error instanceof CliError) return error.todo;
+  const code = codeOf(error);
+  if (code === undefined || code.startsWith("ERR_")) return undefined;
+  return TODO[code] ?? `run \`openprime doctor\`; docs/errors.md explains the code ${code}`;
+}
+
+/**
+ * Prints what ended a command: an error with a code as one message and what to do, anything else with its stack, as it is a bug.
+ */
+export function printError(error: unknown, stderr: { write(text: string): unknown }): void {
+  const todo = todoOf(error);
+  if (todo !== undefined) {
+    stderr.write(`openprime: ${messageOf(error)}\n  what to do: ${todo}\n`);
+    return;
+  }
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  stderr.write(`openprime: unexpected error, please report it:\n${stack}\n`);
+}

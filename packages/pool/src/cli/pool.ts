@@ -1,0 +1,254 @@
+/**
+ * The pool, put together: the only place that knows every room. `serve`, the demo, the tests and the bench all start it here.
+ *
+ * It comes up in the order in which the rooms need each other (books, node, window, listener) and goes down the other way round, so that
+ * no gateway is answered by a pool that can't keep its word.
+ */
+import { dirname } from "node:path";
+import { dustLimit, legacySigops, NodeClient, reverseHex, ShareProver, targetFromBits } from "@openprime/bitcoin";
+import type { DatumCrypto, LongTermKeys } from "@openprime/datum";
+import { tides } from "@openprime/rewards";
+import type { Logger } from "pino";
+import { Registry } from "prom-client";
+import { type BlockOutcome, type BlockStore, BlockSubmitter, ChainTracker } from "../chain/index.js";
+import { GatewayServer, type GatewaySnapshot } from "../gateway/index.js";
+import {
+  type BlockStatus,
+  Blocks,
+  type Database,
+  type LedgerError,
+  openDatabase,
+  type PreviewRow,
+  Sessions,
+  ShareLog,
+  SplitBook,
+  tentativeRounds,
+} from "../ledger/index.js";
+import { type BlockCandidate, type Parent, ShareJudge } from "../work/index.js";
+import type { Config } from "./config/index.js";
+
+export interface PoolModules {
+  readonly crypto: DatumCrypto;
+  /** The present key first. */
+  readonly longTermKeys: readonly LongTermKeys[];
+  readonly log: Logger;
+  /** Pool clock, milliseconds. */
+  readonly now?: () => number;
+  /** Ends the start while it waits for the node. */
+  readonly signal?: AbortSignal;
+}
+
+/** What is going on, for tables. */
+export interface PoolStatus {
+  readonly gateways: readonly GatewaySnapshot[];
+  /** The tip as the pool's node has it; undefined before the first. */
+  readonly tip: Parent | undefined;
+  readonly nodeReachable: boolean;
+  /** Last committed position of the share log. */
+  readonly position: bigint;
+  /** Shares that wait for their commit. */
+  readonly waiting: number;
+}
+
+/** A running pool. Start it with {@link startPool}. */
+export class Pool {
+  readonly #stops: (() => Promise<void> | void)[];
+
+  /** @internal */
+  constructor(
+    readonly address: { readonly host: string; readonly port: number },
+    readonly database: Database,
+    readonly blocks: Blocks,
+    readonly submitter: BlockSubmitter,
+    readonly node: NodeClient,
+    readonly metrics: Registry,
+    private readonly rooms: { readonly server: GatewayServer; readonly chain: ChainTracker; readonly log: ShareLog; readonly splits: SplitBook },
+    stops: (() => Promise<void> | void)[],
+  ) {
+    this.#stops = stops;
+  }
+
+  status(): PoolStatus {
+    const { server, chain, log } = this.rooms;
+    return {
+      gateways: server.snapshot(),
+      tip: chain.tip(),
+      nodeReachable: chain.reachable,
+      position: log.head(),
+      waiting: log.waiting,
+    };
+  }
+
+  /** The split of the next block as it would be offered now, for the subsidy alone; empty before the first tip. Nothing is stored. */
+  presentSplit(): readonly PreviewRow[] {
+    const { chain, splits } = this.rooms;
+    const tip = chain.tip();
+    return tip === undefined ? [] : splits.preview(chain.subsidy(tip.height + 1), tip.hash);
+  }
+
+  /** Stops in good order: no new shares, those under way committed and answered, found blocks kept, database last. */
+  async close(): Promise<void> {
+    for (const stop of this.#stops.splice(0).reverse()) await stop();
+  }
+}
+
+/**
+ * Starts a pool and resolves when gateways can connect. Without a reachable node it waits, and says so in the log.
+ *
+ * @throws the typed errors of the rooms: LedgerError, ChainError, GatewayOptionsError, the system's (a port that is taken)
+ */
+export async function startPool(config: Config, modules: PoolModules): Promise<Pool> {
+  const { log } = modules;
+  const now = modules.now ?? Date.now;
+  const stops: (() => Promise<void> | void)[] = [];
+  try {
+    return await assemble(config, { ...modules, log, now }, stops);
+  } catch (error) {
+    for (const stop of stops.reverse()) await stop();
+    throw error;
+  }
+}
+
+async function assemble(
+  config: Config,
+  modules: PoolModules & { readonly now: () => number },
+  stops: (() => Promise<void> | void)[],
+): Promise<Pool> {
+  const { log, now, signal } = modules;
+  const { network, pool: settings } = config;
+  const metrics = new Registry();
+
+  log.info({ database: "url" in config.database ? "own server" : "embedded" }, "opening the books");
+  const database = await openDatabase(config.database, { log });
+  stops.push(() => database.close());
+  const shareLog = await ShareLog.open(database, { operatorScript: settings.payoutScript });
+  stops.push(() => shareLog.close());
+
+  const node = new NodeClient(config.node);
+  stops.push(() => node.close());
+  const chain = new ChainTracker(
+    { network, pollMs: config.node.pollMs, ...(config.node.zmqHashblock !== undefined && { zmqHashBlock: config.node.zmqHashblock }) },
+    { node, log, metrics, now },
+  );
+  followChain(chain, shareLog, log);
+  stops.push(() => chain.stop());
+  const abort = (): void => void chain.stop();
+  signal?.addEventListener("abort", abort, { once: true });
+  log.info({ node: config.node.url, network: network.name }, "waiting for the Bitcoin node");
+  await chain.start();
+  signal?.removeEventListener("abort", abort);
+  for (const { prevhash, height } of await tentativeRounds(database)) {
+    // Asked of the node anew; one that it has told of meanwhile is settled at once.
+    const parent = chain.parent(prevhash, height - 1);
+    if (parent?.state === "tip" || parent?.state === "stale") await shareLog.confirmRound(prevhash);
+  }
+
+  const scheme = tides(config.tides.window);
+  const splits = await SplitBook.open(
+    { dust: config.split.dustFloor },
+    {
+      log: shareLog,
+      scheme,
+      windowSize: (prevhash) => {
+        // On a parent that our node does not know yet the tip's difficulty is the best there is.
+        const bits = chain.childBits(prevhash);
+        return bits === undefined ? undefined : scheme.windowSize({ difficultyOne: network.difficultyOne, target: targetFromBits(bits) });
+      },
+      maxValue: (prevhash) => chain.maxValue(prevhash),
+      payee: (script) => ({ dustLimit: dustLimit(script), legacySigops: legacySigops(script) > 0 }),
+      now,
+      logger: log,
+    },
+  );
+
+  const blocks = new Blocks(database, now);
+  const submitter = new BlockSubmitter(
+    // Beside the keys: the one folder that every pool has, whatever its database.
+    { dataDir: dirname(config.keys.file) },
+    { node, store: blockStore(blocks), log, metrics, poke: () => chain.poke() },
+  );
+  stops.push(() => submitter.stop());
+  await submitter.start();
+
+  const judge = new ShareJudge(
+    {
+      network,
+      payoutScript: settings.payoutScript,
+      tag: settings.tagBytes,
+      feePpm: settings.feePpm,
+      staleGraceMs: config.shares.staleGraceMs,
+      limits: config.limits,
+    },
+    { chain, prover: await ShareProver.create(), now },
+  );
+  const server = new GatewayServer(
+    {
+      ...config.listen,
+      payoutScript: settings.payoutScript,
+      tag: settings.tagBytes,
+      minimumDifficulty: settings.minimumDifficulty,
+      motd: settings.motd,
+      limits: {
+        connections: config.limits.connections,
+        connectionsPerAddress: config.limits.connectionsPerAddress,
+        coinbaserBurst: config.limits.coinbaserPerMinute,
+        coinbaserPerSecond: config.limits.coinbaserPerMinute / 60,
+      },
+    },
+    {
+      crypto: modules.crypto,
+      longTermKeys: modules.longTermKeys,
+      judge,
+      sink: shareLog,
+      splits,
+      blocks: submitter,
+      sessions: new Sessions(database, now),
+      head: () => shareLog.head(),
+      log,
+      metrics,
+      now,
+    },
+  );
+  const address = await server.listen();
+  stops.push(() => server.close());
+  return new Pool(address, database, blocks, submitter, node, metrics, { server, chain, log: shareLog, splits }, stops);
+}
+
+/** A new tip ends a segment of the log; a parent that turned up, or never did, decides about the shares that were taken on trust. */
+function followChain(chain: ChainTracker, shareLog: ShareLog, log: Logger): void {
+  const failed = (what: string) => (error: LedgerError) => log.error({ code: error.code, error: error.message }, `${what} failed`);
+  chain.onTip((tip) => {
+    shareLog.openSegment(tip.hash).catch(failed("opening a segment of the share log"));
+  });
+  chain.onParentKnown((parent) => {
+    shareLog.confirmRound(parent.hash).catch(failed("confirming tentative shares"));
+  });
+  chain.onParentInvalid((parent) => {
+    shareLog
+      .voidTentative(parent.hash)
+      .then((voided) => log.warn({ parent: reverseHex(parent.hash), voided }, "the node does not have a parent: its tentative shares are taken back"))
+      .catch(failed("voiding tentative shares"));
+  });
+}
+
+/** What the books call the outcomes of a submission. */
+const STATUS: Record<BlockOutcome["status"], BlockStatus> = {
+  accepted: "accepted",
+  duplicate: "accepted",
+  inconclusive: "submitted",
+  rejected: "refused",
+  transactionsMissing: "refused",
+  overLimit: "refused",
+};
+
+function blockStore(blocks: Blocks): BlockStore {
+  return {
+    async record(candidate: BlockCandidate) {
+      await blocks.record(candidate);
+    },
+    async outcome(hash, { status, detail }) {
+      await blocks.setOutcome(hash, STATUS[status], status === detail ? status : `${status}: ${detail}`);
+    },
+  };
+}
+

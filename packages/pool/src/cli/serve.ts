@@ -1,0 +1,42 @@
+/** `openprime serve`: runs the pool until it is asked to end, or can't go on. */
+import { loadCrypto } from "@openprime/datum";
+import { ChainError } from "../chain/index.js";
+import type { Config } from "./config/index.js";
+import type { CommandIo } from "./io.js";
+import { readKeyFile } from "./keys.js";
+import { createLogger } from "./log.js";
+import { startPool } from "./pool.js";
+
+/**
+ * Runs a pool. What it does is told in the log, on stderr.
+ *
+ * @returns 0 when it was asked to end, 1 when it had to
+ * @throws the typed errors of a start that fails
+ */
+export async function serve(config: Config, io: CommandIo): Promise<number> {
+  const log = createLogger(config.log, io.stderr);
+  const crypto = await loadCrypto();
+  const keys = readKeyFile(config.keys.file, crypto);
+  for (const warning of config.warnings) log.warn(warning);
+  log.info({ network: config.network.name, crypto: crypto.name, publicKey: keys[0]?.publicKey }, "OpenPrime starts");
+  let pool: Awaited<ReturnType<typeof startPool>>;
+  try {
+    pool = await startPool(config, { crypto, longTermKeys: keys.map((key) => key.keys), log, signal: io.signal });
+  } catch (error) {
+    if (io.signal.aborted && error instanceof ChainError && error.code === "stopped") {
+      log.info("stopped while waiting for the node");
+      return 0;
+    }
+    throw error;
+  }
+  const exitCode = await new Promise<number>((resolve) => {
+    if (io.signal.aborted) resolve(0);
+    io.signal.addEventListener("abort", () => resolve(0), { once: true });
+    // Another pool has taken the books: to go on would be to promise what we can't keep.
+    pool.database.once("fatal", () => resolve(1));
+  });
+  log.info("stopping: shares under way are committed and answered");
+  await pool.close();
+  log.info("stopped");
+  return exitCode;
+}
