@@ -1,0 +1,8 @@
+/** The gateway room: listener, connections, sessions that survive reconnects, limits. */
+export type { CloseReason } from "./connection.js";
+export { FullSetError, type FullSetErrorCode } from "./full-set.js";
+export type { HandshakeOutcome } from "./metrics.js";
+export { DEFAULT_LIMITS, type GatewayLimits, GatewayOptionsError, type GatewayServerOptions } from "./options.js";
+export type { BlockSink, CommitOutcome, Judge, OpenedSession, SessionStore, ShareSink, SplitSource } from "./ports.js";
+export { GatewayServer, type GatewayServerModules, type GatewaySnapshot } from "./server.js";
+export type { WorkerSnapshot } from "./session-stats.js";

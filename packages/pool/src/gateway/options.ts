@@ -1,0 +1,114 @@
+/** Settings of the listener, their defaults, and the checks that refuse a configuration no gateway could work with. */
+import { MAX_MOTD_BYTES, MAX_SCRIPT_BYTES, MAX_TAG_BYTES } from "@openprime/datum";
+
+export interface GatewayLimits {
+  /** HELLO must be in, and the session loaded, after this time. */
+  readonly handshakeMs: number;
+  /** Silence from our side after which a ping is sent. A gateway leaves after 60 s. */
+  readonly pingMs: number;
+  /**
+   * Silence from a gateway's side after which its connection is closed. Long on purpose: a gateway never pings, and one without miners
+   * whose jobs are worth less than 31,250,000 sats says nothing at all. What is closed here comes back within 20 s.
+   */
+  readonly idleMs: number;
+  /** A slow reader: our bytes have stood unsent for this long. An answer this old is worth nothing to a gateway. */
+  readonly stalledMs: number;
+  /** Bytes that may stand unsent on one connection. */
+  readonly queuedBytes: number;
+  /** Shares of one connection that may wait for their commit; past it nothing more is read from it until half have been answered. */
+  readonly pendingShares: number;
+  readonly connections: number;
+  /** Per IPv4 address, or per /64 of IPv6. */
+  readonly connectionsPerAddress: number;
+  /** How long the work of a gateway that left is kept in memory. */
+  readonly sessionLifeMs: number;
+  /** How many gateways that left are kept in memory (each holds at most eight jobs with their coinbases). */
+  readonly detachedSessions: number;
+  /** Coinbaser requests a gateway may make at once ... */
+  readonly coinbaserBurst: number;
+  /** ... and per second after that. A gateway asks once per job (5-40 s) and twice at each new block. */
+  readonly coinbaserPerSecond: number;
+  /** Time for the answer to a full-set request. */
+  readonly fullSetMs: number;
+  /** Handshakes: session keys remembered at most, and for how long, so that a replayed HELLO is known. */
+  readonly rememberedHellos: number;
+  readonly rememberedHelloMs: number;
+  /** Time that `close()` waits for commits and for answers to leave. */
+  readonly closeMs: number;
+}
+
+export const DEFAULT_LIMITS: GatewayLimits = {
+  handshakeMs: 10_000,
+  pingMs: 15_000,
+  idleMs: 30 * 60_000,
+  stalledMs: 30_000,
+  queuedBytes: 1024 * 1024,
+  pendingShares: 4096,
+  connections: 2000,
+  connectionsPerAddress: 100,
+  sessionLifeMs: 60 * 60_000,
+  detachedSessions: 500,
+  coinbaserBurst: 60,
+  coinbaserPerSecond: 1,
+  fullSetMs: 30_000,
+  rememberedHellos: 100_000,
+  rememberedHelloMs: 24 * 60 * 60_000,
+  closeMs: 10_000,
+};
+
+export interface GatewayServerOptions {
+  /** Address to listen on; `::` takes IPv4 too where the system lets it. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  /** The pool's scriptPubKey, 1-64 bytes. */
+  readonly payoutScript: Uint8Array;
+  /** Primary coinbase tag, at most 83 bytes, without NUL and 0x0F. */
+  readonly tag: Uint8Array;
+  /** Least share difficulty, a power of two, in units of the network's difficulty one. */
+  readonly minimumDifficulty: bigint;
+  /** Greeting that gateways log; at most 511 bytes. */
+  readonly motd: string;
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+/** A setting that no gateway could work with. */
+export class GatewayOptionsError extends Error {
+  readonly code = "gatewayOptions";
+  constructor(
+    readonly option: string,
+    readonly expected: string,
+    readonly got: string,
+  ) {
+    super(`${option}: expected ${expected}, got ${got}`);
+    this.name = "GatewayOptionsError";
+  }
+}
+
+/**
+ * log2 of the least share difficulty: what the target byte of a share must reach.
+ * @throws GatewayOptionsError unless it is a power of two below 2^63 (a gateway would round it up on its own, and miners would be refused).
+ */
+export function minimumTargetByte(minimumDifficulty: bigint): number {
+  const log2 = minimumDifficulty.toString(2).length - 1;
+  if (minimumDifficulty < 1n || 1n << BigInt(log2) !== minimumDifficulty || log2 > 62) {
+    throw new GatewayOptionsError("minimumDifficulty", "a power of two from 1 to 2^62", minimumDifficulty.toString());
+  }
+  return log2;
+}
+
+/** Checks what would make every gateway fail at once, so that it is said at start and not per connection (DATUM.md section 7). */
+export function checkOptions(options: GatewayServerOptions): void {
+  minimumTargetByte(options.minimumDifficulty);
+  const script = options.payoutScript.length;
+  if (script < 1 || script > MAX_SCRIPT_BYTES) {
+    throw new GatewayOptionsError("payoutScript", `1 to ${MAX_SCRIPT_BYTES} bytes`, `${script} bytes`);
+  }
+  const tag = options.tag.length;
+  if (tag > MAX_TAG_BYTES) throw new GatewayOptionsError("tag", `at most ${MAX_TAG_BYTES} bytes`, `${tag} bytes`);
+  const motd = Buffer.byteLength(options.motd);
+  if (motd > MAX_MOTD_BYTES) throw new GatewayOptionsError("motd", `at most ${MAX_MOTD_BYTES} bytes`, `${motd} bytes`);
+  if (options.tag.includes(0x00) || options.tag.includes(0x0f)) {
+    throw new GatewayOptionsError("tag", "no NUL and no 0x0F byte", Buffer.from(options.tag).toString("hex"));
+  }
+}

@@ -1,0 +1,246 @@
+/** The TCP listener: accepts gateways, bounds how many, runs their timers and closes in good order. */
+import { createServer, type Server, type Socket } from "node:net";
+import { type DatumCrypto, generateSessionKeys, type LongTermKeys, PoolChannel } from "@openprime/datum";
+import type { Logger } from "pino";
+import type { Registry } from "prom-client";
+import { addressKey } from "./address-key.js";
+import { Connection, type ConnectionContext } from "./connection.js";
+import { LogLimiter } from "./log-limiter.js";
+import { GatewayMetrics } from "./metrics.js";
+import { checkOptions, DEFAULT_LIMITS, type GatewayLimits, type GatewayServerOptions, minimumTargetByte } from "./options.js";
+import type { BlockSink, Judge, SessionStore, ShareSink, SplitSource } from "./ports.js";
+import { SeenHellos } from "./seen-hellos.js";
+import { type GatewaySession, SessionRegistry } from "./session-registry.js";
+import type { WorkerSnapshot } from "./session-stats.js";
+
+export interface GatewayServerModules {
+  readonly crypto: DatumCrypto;
+  /** The pool's long-term keys, the present one first; older ones still open a HELLO. */
+  readonly longTermKeys: readonly LongTermKeys[];
+  readonly judge: Judge;
+  readonly sink: ShareSink;
+  readonly splits: SplitSource;
+  readonly blocks: BlockSink;
+  readonly sessions: SessionStore;
+  /** Committed position of the share log, now: what work without a split is pinned to. */
+  readonly head: () => bigint;
+  readonly log: Logger;
+  readonly metrics: Registry;
+  /** Pool clock, milliseconds. */
+  readonly now: () => number;
+  /** A clock that is never set, milliseconds: deadlines and latencies. */
+  readonly monotonic?: () => number;
+}
+
+/** One connected gateway, for the live table and the API. */
+export interface GatewaySnapshot {
+  readonly sessionId: bigint;
+  readonly primeId: number;
+  /** First 16 hex digits of the gateway's long-term key. */
+  readonly keyPrefix: string;
+  readonly version: string;
+  readonly address: string;
+  /** Milliseconds, pool clock. */
+  readonly connectedAt: number;
+  /** A frame of this connection has passed its MAC. */
+  readonly proven: boolean;
+  readonly accepted: number;
+  readonly tentative: number;
+  readonly refusedByReason: Readonly<Record<number, number>>;
+  /** Since the session is in memory, in units of the network's difficulty one. */
+  readonly acceptedWeight: bigint;
+  /** Weight of the last `recentSeconds`: hash rate = recentWeight × hashes per difficulty one / recentSeconds. */
+  readonly recentWeight: number;
+  readonly recentSeconds: number;
+  readonly workerCount: number;
+  /** The ten with the most recent weight. */
+  readonly workers: readonly WorkerSnapshot[];
+}
+
+const TOP_WORKERS = 10;
+/** Lines a minute and kind that strangers can cause. */
+const WARNINGS_PER_MINUTE = 20;
+const TCP_KEEPALIVE_MS = 30_000;
+
+export class GatewayServer {
+  readonly #limits: GatewayLimits;
+  readonly #server: Server;
+  readonly #registry: SessionRegistry;
+  readonly #metrics: GatewayMetrics;
+  readonly #context: ConnectionContext;
+  readonly #connections = new Map<Connection, string>();
+  readonly #perAddress = new Map<string, number>();
+  readonly #logLimiter = new LogLimiter(WARNINGS_PER_MINUTE);
+  readonly #monotonic: () => number;
+  #sweeper: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  /** @throws GatewayOptionsError for settings that no gateway could work with. */
+  constructor(
+    private readonly options: GatewayServerOptions,
+    private readonly modules: GatewayServerModules,
+  ) {
+    checkOptions(options);
+    const limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#limits = limits;
+    const monotonic = modules.monotonic ?? (() => performance.now());
+    this.#monotonic = monotonic;
+    this.#registry = new SessionRegistry(limits, minimumTargetByte(options.minimumDifficulty), {
+      store: modules.sessions,
+      head: modules.head,
+      now: modules.now,
+      monotonic,
+    });
+    this.#metrics = new GatewayMetrics(modules.metrics, () => this.#registry.size);
+    const { payoutScript, tag, minimumDifficulty, motd } = options;
+    const { crypto, longTermKeys } = modules;
+    this.#context = {
+      limits,
+      configuration: { payoutScript, tag, minimumDifficulty },
+      // Session keys are the pool's share of the freshness: fixed ones would repeat key and nonce for a replayed HELLO.
+      newChannel: () => new PoolChannel({ crypto, longTermKeys, sessionKeys: generateSessionKeys(crypto), motd }),
+      judge: modules.judge,
+      sink: modules.sink,
+      splits: modules.splits,
+      blocks: modules.blocks,
+      registry: this.#registry,
+      hellos: new SeenHellos(limits.rememberedHellos, limits.rememberedHelloMs),
+      metrics: this.#metrics,
+      log: modules.log,
+      logLimiter: this.#logLimiter,
+      now: modules.now,
+      monotonic,
+      onClosed: (connection) => this.#forget(connection),
+    };
+    this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }, (socket) =>
+      this.#accept(socket),
+    );
+  }
+
+  /** Starts to listen. @returns the address it really has. @throws the system's error when it can't (port taken, no such address). */
+  async listen(): Promise<{ host: string; port: number }> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(this.options.port, this.options.host, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
+    this.#server.on("error", (error) => this.modules.log.error({ err: error }, "listener"));
+    const period = Math.min(1000, Math.max(5, Math.min(this.#limits.handshakeMs, this.#limits.pingMs, this.#limits.stalledMs) / 4));
+    this.#sweeper = setInterval(() => this.#sweep(), period);
+    const bound = this.#server.address();
+    if (bound === null || typeof bound === "string") throw new Error("the listener has no address");
+    this.modules.log.info({ host: bound.address, port: bound.port }, "listening for gateways");
+    return { host: bound.address, port: bound.port };
+  }
+
+  /** Stops accepting and reading, waits until every share that waits for its commit is answered, closes. Bounded by `limits.closeMs`. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const listenerClosed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    for (const connection of [...this.#connections.keys()]) connection.finish();
+    if (this.#connections.size === 0) this.#onEmpty?.();
+    const timer = setTimeout(() => {
+      this.modules.log.warn({ connections: this.#connections.size }, "gateways cut off: answers did not leave in time");
+      for (const connection of [...this.#connections.keys()]) connection.destroy();
+    }, this.#limits.closeMs);
+    await empty;
+    await listenerClosed;
+    clearTimeout(timer);
+    clearInterval(this.#sweeper);
+  }
+
+  /** The gateways that are connected now. */
+  snapshot(): GatewaySnapshot[] {
+    const now = this.modules.now();
+    const rows: GatewaySnapshot[] = [];
+    for (const session of this.#registry.sessions()) {
+      const row = snapshotOf(session, now);
+      if (row !== undefined) rows.push(row);
+    }
+    return rows;
+  }
+
+  /** Sockets that stand, in whatever state. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  #accept(socket: Socket): void {
+    const address = socket.remoteAddress;
+    // Gone before it was looked at.
+    if (address === undefined) {
+      socket.destroy();
+      return;
+    }
+    const key = addressKey(address);
+    const fromAddress = this.#perAddress.get(key) ?? 0;
+    if (this.#closing !== undefined || this.#connections.size >= this.#limits.connections) {
+      this.#turnAway(socket, "tooManyConnections", key);
+      return;
+    }
+    if (fromAddress >= this.#limits.connectionsPerAddress) {
+      this.#turnAway(socket, "tooManyFromAddress", key);
+      return;
+    }
+    this.#perAddress.set(key, fromAddress + 1);
+    this.#connections.set(new Connection(socket, address, this.#context), key);
+  }
+
+  #turnAway(socket: Socket, outcome: "tooManyConnections" | "tooManyFromAddress", key: string): void {
+    this.#metrics.handshake(outcome);
+    const suppressed = this.#logLimiter.allow(outcome, this.#monotonic());
+    if (suppressed !== undefined) this.modules.log.warn({ address: key, connections: this.#connections.size, suppressed }, outcome);
+    // Without a listener an error of this socket would end the process.
+    socket.on("error", () => socket.destroy());
+    socket.destroy();
+  }
+
+  #forget(connection: Connection): void {
+    const key = this.#connections.get(connection);
+    if (key === undefined) return;
+    this.#connections.delete(connection);
+    const left = (this.#perAddress.get(key) ?? 1) - 1;
+    if (left > 0) this.#perAddress.set(key, left);
+    else this.#perAddress.delete(key);
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #sweep(): void {
+    for (const connection of this.#connections.keys()) connection.tick();
+    this.#registry.sweep();
+  }
+}
+
+function snapshotOf(session: GatewaySession, now: number): GatewaySnapshot | undefined {
+  const connection = session.active ?? [...session.attached].at(-1);
+  if (connection === undefined) return undefined;
+  const { stats } = session;
+  const recent = stats.recent(now);
+  return {
+    sessionId: session.id,
+    primeId: session.primeId,
+    keyPrefix: session.keyPrefix,
+    version: connection.version,
+    address: connection.address,
+    connectedAt: connection.connectedAt,
+    proven: session.active !== undefined,
+    accepted: stats.accepted,
+    tentative: stats.tentative,
+    refusedByReason: Object.fromEntries(stats.refusedByReason),
+    acceptedWeight: stats.acceptedWeight,
+    recentWeight: recent.weight,
+    recentSeconds: recent.seconds,
+    workerCount: stats.workerCount,
+    workers: stats.topWorkers(now, TOP_WORKERS),
+  };
+}

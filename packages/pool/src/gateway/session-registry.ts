@@ -1,0 +1,150 @@
+/**
+ * Sessions by the gateway's long-term key: what survives a connection. A gateway that returns gets the same prime id, job slots and splits.
+ *
+ * A connection is attached from its handshake on, but the session is its own only from its first frame with a valid MAC: whoever replays a
+ * recorded HELLO never gets that far, and the connection that was there is not disturbed.
+ */
+import { WorkSession } from "../work/index.js";
+import { FullSetError } from "./full-set.js";
+import type { GatewayLimits } from "./options.js";
+import type { OpenedSession, SessionStore } from "./ports.js";
+import { SessionStats } from "./session-stats.js";
+import { TokenBucket } from "./token-bucket.js";
+
+/** What a session needs of a connection. */
+export interface SessionConnection {
+  readonly address: string;
+  readonly version: string;
+  /** Milliseconds, pool clock. */
+  readonly connectedAt: number;
+  /** A newer connection of the same gateway proved itself. */
+  takenOver(): void;
+  fetchFullSet(jobId: number): Promise<readonly Uint8Array[]>;
+}
+
+export class GatewaySession {
+  /** The connection that proved itself last, while it lasts. */
+  active: SessionConnection | undefined;
+  /** Every connection that gave this gateway's key in its HELLO and still stands, the latest last. */
+  readonly attached = new Set<SessionConnection>();
+  detachedAt = 0;
+
+  constructor(
+    /** Hex of the gateway's long-term Ed25519 key. */
+    readonly key: string,
+    readonly id: bigint,
+    readonly primeId: number,
+    readonly work: WorkSession,
+    readonly stats: SessionStats,
+    readonly coinbaserBudget: TokenBucket,
+  ) {}
+
+  /** Enough of the key to tell gateways apart in a log. */
+  get keyPrefix(): string {
+    return this.key.slice(0, 16);
+  }
+
+  /** Asks whichever connection is the session's now, so that a second try after a reconnect reaches the gateway. */
+  fetchFullSet(jobId: number): Promise<readonly Uint8Array[]> {
+    return (
+      this.active?.fetchFullSet(jobId) ?? Promise.reject(new FullSetError("disconnected", `gateway ${this.keyPrefix} is not connected`))
+    );
+  }
+}
+
+export interface SessionRegistryModules {
+  readonly store: SessionStore;
+  /** Committed position of the share log, now. */
+  readonly head: () => bigint;
+  readonly now: () => number;
+  readonly monotonic: () => number;
+}
+
+export class SessionRegistry {
+  /** Sessions in memory, connected or left. */
+  readonly #sessions = new Map<string, GatewaySession>();
+  readonly #opening = new Map<string, Promise<GatewaySession>>();
+
+  constructor(
+    private readonly limits: Pick<GatewayLimits, "sessionLifeMs" | "detachedSessions" | "coinbaserBurst" | "coinbaserPerSecond">,
+    private readonly minimumTargetByte: number,
+    private readonly modules: SessionRegistryModules,
+  ) {}
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  sessions(): Iterable<GatewaySession> {
+    return this.#sessions.values();
+  }
+
+  /** The session of that key, from memory or from the books. Two connections of one gateway at once get the same. */
+  open(longTermSignKey: Uint8Array, version: string): Promise<GatewaySession> {
+    const key = Buffer.from(longTermSignKey).toString("hex");
+    const known = this.#sessions.get(key);
+    if (known !== undefined) return Promise.resolve(known);
+    const pending = this.#opening.get(key);
+    if (pending !== undefined) return pending;
+    const opening = this.modules.store
+      .open(longTermSignKey, version)
+      .then((opened) => this.#enter(key, opened))
+      .finally(() => this.#opening.delete(key));
+    this.#opening.set(key, opening);
+    return opening;
+  }
+
+  attach(session: GatewaySession, connection: SessionConnection): void {
+    // It may have been dropped from memory between the answer of the books and now.
+    this.#sessions.delete(session.key);
+    this.#sessions.set(session.key, session);
+    session.attached.add(connection);
+  }
+
+  /** Makes the session this connection's own. @returns the connection that held it before, already told. */
+  takeOver(session: GatewaySession, connection: SessionConnection): SessionConnection | undefined {
+    const previous = session.active;
+    session.active = connection;
+    if (previous === undefined || previous === connection) return undefined;
+    previous.takenOver();
+    return previous;
+  }
+
+  detach(session: GatewaySession, connection: SessionConnection): void {
+    session.attached.delete(connection);
+    if (session.active === connection) session.active = undefined;
+    if (session.attached.size > 0) return;
+    session.detachedAt = this.modules.monotonic();
+    this.#sessions.delete(session.key);
+    // One that never had a share accepted has no work to come back to: the books keep its prime id. So memory is held only for proven work.
+    if (session.stats.acceptedWeight > 0n) this.#sessions.set(session.key, session);
+    this.sweep();
+  }
+
+  /** Forgets sessions left too long ago, and the longest left ones past the bound. */
+  sweep(): void {
+    const now = this.modules.monotonic();
+    const detached = [...this.#sessions.values()].filter((session) => session.attached.size === 0);
+    detached.sort((a, b) => a.detachedAt - b.detachedAt);
+    detached.forEach((session, index) => {
+      const tooMany = detached.length - index > this.limits.detachedSessions;
+      if (tooMany || now - session.detachedAt >= this.limits.sessionLifeMs) this.#sessions.delete(session.key);
+    });
+  }
+
+  #enter(key: string, opened: OpenedSession): GatewaySession {
+    const work = new WorkSession({
+      sessionId: opened.id,
+      primeId: opened.primeId,
+      minimumTargetByte: this.minimumTargetByte,
+      head: this.modules.head,
+    });
+    for (const split of opened.splits) work.addSplit(split);
+    const steady = this.modules.monotonic();
+    const budget = new TokenBucket(this.limits.coinbaserBurst, this.limits.coinbaserPerSecond, steady);
+    const session = new GatewaySession(key, opened.id, opened.primeId, work, new SessionStats(this.modules.now()), budget);
+    session.detachedAt = steady;
+    this.#sessions.set(key, session);
+    return session;
+  }
+}

@@ -1,0 +1,349 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { merkleRoot, parseBlock, reverseHex, sha256d } from "@openprime/bitcoin";
+import { Registry } from "prom-client";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type BlockOutcome, type BlockStore, BlockSubmitter } from "../../src/chain/index.js";
+import { readSubmitAnswer } from "../../src/chain/submit-answer.js";
+import type { BlockCandidate, Parent } from "../../src/work/index.js";
+import { FakeNode, RpcFailure } from "./fake-node.js";
+import { type LogLines, logLines } from "./log-lines.js";
+
+let node: FakeNode;
+let logs: LogLines;
+let dataDir: string;
+let registry: Registry;
+let store: FakeStore;
+const submitters: BlockSubmitter[] = [];
+
+class FakeStore implements BlockStore {
+  readonly events: string[] = [];
+  readonly outcomes: BlockOutcome[] = [];
+  failures = 0;
+  hangs = false;
+
+  async record(candidate: BlockCandidate): Promise<void> {
+    if (this.hangs) await new Promise(() => undefined);
+    if (this.failures-- > 0) throw new Error("no database");
+    this.events.push(`record ${reverseHex(candidate.hash)}`);
+  }
+
+  async outcome(hash: Uint8Array, outcome: BlockOutcome): Promise<void> {
+    this.events.push(`outcome ${reverseHex(hash)} ${outcome.status}`);
+    this.outcomes.push(outcome);
+  }
+}
+
+beforeEach(async () => {
+  node = await FakeNode.start();
+  logs = logLines();
+  dataDir = await mkdtemp(join(tmpdir(), "openprime-submitter-"));
+  registry = new Registry();
+  store = new FakeStore();
+});
+
+afterEach(async () => {
+  for (const submitter of submitters.splice(0)) await submitter.stop();
+  await node.close();
+  await rm(dataDir, { recursive: true });
+});
+
+function make(poke = (): void => undefined): BlockSubmitter {
+  const submitter = new BlockSubmitter({ dataDir, retryMs: 1 }, { node: node.client(), store, log: logs.log, metrics: registry, poke });
+  submitters.push(submitter);
+  return submitter;
+}
+
+/** A transaction without witness: one input, one output. */
+function transaction(): Uint8Array {
+  return Buffer.concat([
+    Buffer.from("0100000001", "hex"),
+    randomBytes(36),
+    Buffer.from("00ffffffff", "hex"),
+    Buffer.from("01e8030000000000000151", "hex"),
+    Buffer.alloc(4),
+  ]);
+}
+
+function candidate(transactions: readonly Uint8Array[], parentState: Parent["state"] = "tip", jobSerial = 1): BlockCandidate {
+  const commitment = Buffer.concat([Buffer.from("6a24aa21a9ed", "hex"), randomBytes(32)]);
+  const coinbase = Buffer.concat([
+    Buffer.from("0100000001", "hex"),
+    Buffer.alloc(32),
+    Buffer.from("ffffffff", "hex"),
+    Buffer.from([12]),
+    randomBytes(12),
+    Buffer.from("ffffffff02", "hex"),
+    Buffer.from("00f2052a010000000151", "hex"),
+    Buffer.from("0000000000000000", "hex"),
+    Buffer.from([commitment.length]),
+    commitment,
+    Buffer.alloc(4),
+  ]);
+  const root = merkleRoot([sha256d(coinbase), ...transactions.map((raw) => sha256d(raw))]);
+  const header = Buffer.concat([Buffer.from("00000020", "hex"), randomBytes(32), root, randomBytes(12)]);
+  return {
+    hash: sha256d(header),
+    header,
+    coinbase,
+    parent: {
+      hash: header.subarray(4, 36),
+      state: parentState,
+      height: 9,
+      childBits: 0x207fffff,
+      medianTime: 0,
+      staleSince: undefined,
+    },
+    height: 10,
+    coinbaseValue: 5_000_000_000n,
+    transactionCount: transactions.length,
+    jobId: 3,
+    jobSerial,
+    sessionId: 1n,
+    splitId: undefined,
+    pin: 0n,
+    username: Buffer.from("x"),
+  };
+}
+
+const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 10_000, interval: 2 });
+const never = (): Promise<readonly Uint8Array[]> => Promise.reject(new Error("must not be asked"));
+const files = (): Promise<string[]> => readdir(join(dataDir, "blocks")).catch(() => []);
+
+describe("a found block", () => {
+  it("without transactions is recorded, then submitted at once", async () => {
+    const submitted: string[] = [];
+    let onDisk: Promise<string[]> | undefined;
+    node.submit = (hex) => {
+      submitted.push(hex);
+      onDisk = files();
+      return null;
+    };
+    let poked = 0;
+    const submitter = make(() => {
+      poked += 1;
+    });
+    const block = candidate([]);
+    submitter.found(block, never);
+    await submitter.idle();
+    const hash = reverseHex(block.hash);
+    expect(store.events).toEqual([`record ${hash}`, `outcome ${hash} accepted`]);
+    expect(await onDisk).toEqual([`${hash}.hex`]);
+    expect(await files()).toEqual([]);
+    expect(poked).toBe(1);
+    expect(await registry.metrics()).toContain('openprime_blocks_total{outcome="accepted"} 1');
+    const parsed = parseBlock(Buffer.from(submitted[0]!, "hex"));
+    expect(Buffer.from(parsed.header)).toEqual(block.header);
+    // With the witness reserved value, since the coinbase carries a commitment.
+    expect(parsed.transactions[0]!.length).toBe(block.coinbase.length + 2 + 34);
+  });
+
+  it("with transactions is put together from what the gateway gives", async () => {
+    const transactions = [transaction(), transaction(), transaction()];
+    const submitted: string[] = [];
+    node.submit = (hex) => {
+      submitted.push(hex);
+      return null;
+    };
+    const submitter = make();
+    submitter.found(candidate(transactions), () => Promise.resolve(transactions));
+    await submitter.idle();
+    expect(
+      parseBlock(Buffer.from(submitted[0]!, "hex"))
+        .transactions.slice(1)
+        .map((raw) => Buffer.from(raw)),
+    ).toEqual(transactions);
+    expect(store.outcomes).toEqual([{ status: "accepted", detail: "accepted" }]);
+  });
+
+  it("is handled once, however often its share comes", async () => {
+    const submitter = make();
+    const block = candidate([]);
+    submitter.found(block, never);
+    submitter.found(block, never);
+    await submitter.idle();
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(node.calls.filter((call) => call === "submitblock")).toHaveLength(1);
+  });
+
+  it("shares the transactions of its job with the next block of that job", async () => {
+    const transactions = [transaction()];
+    let asked = 0;
+    const fetch = (): Promise<readonly Uint8Array[]> => {
+      asked += 1;
+      return Promise.resolve(transactions);
+    };
+    const submitter = make();
+    submitter.found(candidate(transactions), fetch);
+    submitter.found(candidate(transactions), fetch);
+    await submitter.idle();
+    expect(asked).toBe(1);
+    submitter.found(candidate(transactions, "tip", 2), fetch);
+    await submitter.idle();
+    expect(asked).toBe(2);
+    expect(store.outcomes.map((outcome) => outcome.status)).toEqual(["accepted", "accepted", "accepted"]);
+  });
+
+  it("asks again when the gateway fails or answers with another job's transactions", async () => {
+    const transactions = [transaction(), transaction()];
+    const answers = [
+      (): Promise<readonly Uint8Array[]> => Promise.reject(new Error("it left")),
+      (): Promise<readonly Uint8Array[]> => Promise.resolve([transaction(), transaction()]),
+      (): Promise<readonly Uint8Array[]> => Promise.resolve([Buffer.from("no transaction"), transaction()]),
+      (): Promise<readonly Uint8Array[]> => Promise.resolve(transactions),
+    ];
+    const submitter = make();
+    submitter.found(candidate(transactions), () => answers.shift()!());
+    await submitter.idle();
+    expect(store.outcomes.map((outcome) => outcome.status)).toEqual(["accepted"]);
+    expect(logs.saying("transactions were not had")).toHaveLength(3);
+  });
+
+  it("whose transactions can't be had counts when the node has it from elsewhere, and is told as missing else", async () => {
+    const submitter = make();
+    const spread = candidate([transaction()]);
+    node.add(reverseHex(spread.hash), node.genesis, 1);
+    const lost = candidate([transaction()], "tip", 2);
+    submitter.found(spread, never);
+    submitter.found(lost, never);
+    await submitter.idle();
+    expect(store.events).toContain(`outcome ${reverseHex(spread.hash)} duplicate`);
+    expect(store.events).toContain(`outcome ${reverseHex(lost.hash)} transactionsMissing`);
+    expect(node.calls).not.toContain("submitblock");
+  });
+
+  it("whose header does not prove its coinbase is refused before the node is asked", async () => {
+    const block = candidate([]);
+    const submitter = make();
+    submitter.found({ ...block, coinbase: candidate([]).coinbase }, never);
+    await submitter.idle();
+    expect(store.outcomes[0]!.status).toBe("rejected");
+    expect(node.calls).not.toContain("submitblock");
+  });
+});
+
+describe("the node's answer", () => {
+  it.each([
+    ["duplicate", "duplicate", []],
+    ["rejected: duplicate", "duplicate", []],
+    ["inconclusive", "inconclusive", []],
+    ["bad-cb-amount", "rejected", ["rejected"]],
+    ["rejected: bad-txnmrklroot", "rejected", ["rejected"]],
+  ])("%s is %s", async (answer, status, left) => {
+    node.submit = () => answer;
+    const submitter = make();
+    const block = candidate([]);
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(store.outcomes).toEqual([{ status, detail: answer }]);
+    expect(await files()).toEqual(left.map((ending) => `${reverseHex(block.hash)}.${ending}`));
+  });
+
+  it("as an error ends it too", async () => {
+    node.submit = () => {
+      throw new RpcFailure(-22, "Block decode failed");
+    };
+    const submitter = make();
+    submitter.found(candidate([]), never);
+    await submitter.idle();
+    expect(store.outcomes[0]).toMatchObject({ status: "rejected", detail: expect.stringContaining("Block decode failed") });
+  });
+
+  it("that the parent is missing is waited out", async () => {
+    const answers = ["prev-blk-not-found", "rejected: bad-prevblk", null];
+    node.submit = () => answers.shift()!;
+    const submitter = make();
+    submitter.found(candidate([], "unknown"), never);
+    await submitter.idle();
+    expect(store.outcomes).toEqual([{ status: "accepted", detail: "accepted" }]);
+    expect(readSubmitAnswer("bad-prevblk")).toEqual({ status: "rejected", detail: "bad-prevblk" });
+  });
+});
+
+describe("nothing is lost", () => {
+  it("while the node is away: the block is submitted when it is back", async () => {
+    node.down = true;
+    const submitter = make();
+    submitter.found(candidate([]), never);
+    await until(() => expect(logs.saying("the node did not answer").length).toBeGreaterThan(1));
+    expect(store.outcomes).toEqual([]);
+    node.down = false;
+    await submitter.idle();
+    expect(store.outcomes[0]!.status).toBe("accepted");
+  });
+
+  it("over a stop: the block stands on disk and is submitted at the next start", async () => {
+    node.down = true;
+    const block = candidate([]);
+    const first = make();
+    registry = new Registry();
+    first.found(block, never);
+    await until(() => expect(logs.saying("the node did not answer").length).toBeGreaterThan(0));
+    await first.stop();
+    expect(await files()).toEqual([`${reverseHex(block.hash)}.hex`]);
+    const hex = await readFile(join(dataDir, "blocks", `${reverseHex(block.hash)}.hex`), "utf8");
+    node.down = false;
+    const submitted: string[] = [];
+    node.submit = (given) => {
+      submitted.push(given);
+      return "duplicate";
+    };
+    const second = make();
+    expect(await second.start()).toBe(1);
+    await second.idle();
+    expect(submitted).toEqual([hex]);
+    expect(store.events).toContain(`outcome ${reverseHex(block.hash)} duplicate`);
+    expect(await files()).toEqual([]);
+  });
+
+  it("by files that are none of ours, or half written", async () => {
+    await mkdir(join(dataDir, "blocks"));
+    await writeFile(join(dataDir, "blocks", `${"ab".repeat(32)}.hex.part`), "00");
+    await writeFile(join(dataDir, "blocks", "notes.txt"), "hello");
+    expect(await make().start()).toBe(0);
+  });
+
+  it("by a database that fails: the record is tried again, the outcome comes after it", async () => {
+    store.failures = 3;
+    const submitter = make();
+    const block = candidate([]);
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(store.events).toEqual([`record ${reverseHex(block.hash)}`, `outcome ${reverseHex(block.hash)} accepted`]);
+  });
+
+  it("by a database that hangs: the block goes to the node after a second", async () => {
+    store.hangs = true;
+    const submitter = make();
+    submitter.found(candidate([]), never);
+    await until(() => expect(node.calls).toContain("submitblock"));
+    expect(store.outcomes).toEqual([]);
+    await submitter.stop();
+    expect(logs.saying("stopped before a found block was settled")).toHaveLength(1);
+  });
+
+  it("by a disk that can't be written", async () => {
+    await writeFile(join(dataDir, "blocks"), "a file where the directory should be");
+    const submitter = make();
+    submitter.found(candidate([]), never);
+    await until(() => expect(store.outcomes).toHaveLength(1));
+    expect(store.outcomes[0]!.status).toBe("accepted");
+    expect(logs.saying("could not be written to disk")).toHaveLength(1);
+    await submitter.idle();
+  });
+});
+
+describe("bounds", () => {
+  it("few candidates on unknown parents are in hand at once", async () => {
+    node.down = true;
+    const submitter = make();
+    for (let i = 0; i < 9; i++) submitter.found(candidate([], "unknown"), never);
+    expect(logs.saying("too many block candidates")).toHaveLength(1);
+    submitter.found(candidate([], "tip"), never);
+    expect(logs.saying("too many block candidates")).toHaveLength(1);
+    await submitter.stop();
+  });
+});

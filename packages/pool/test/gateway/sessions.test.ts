@@ -1,0 +1,180 @@
+/** Sessions: who holds one, and what a gateway finds when it comes back. */
+import { generateLongTermKeys } from "@openprime/datum";
+import { afterEach, describe, expect, it } from "vitest";
+import { crypto, TestPool, until, untilMetric } from "./pool.js";
+import { RawClient, TestGateway } from "./test-gateway.js";
+
+const pools: TestPool[] = [];
+const start = async (...given: Parameters<typeof TestPool.start>): Promise<TestPool> => {
+  const pool = await TestPool.start(...given);
+  pools.push(pool);
+  return pool;
+};
+
+afterEach(async () => {
+  for (const pool of pools.splice(0)) await pool.server.close();
+});
+
+const accepted = async (gateway: TestGateway): Promise<void> => {
+  expect(await gateway.next("shareResponse")).toMatchObject({ status: "accepted" });
+};
+
+describe("take-over", () => {
+  it("happens at the first frame of the newer connection, and not before", async () => {
+    const pool = await start();
+    const longTermKeys = generateLongTermKeys(crypto);
+    const first = await TestGateway.connect(pool, { longTermKeys });
+    const work = await first.work(pool);
+    first.send(work.share(true));
+    await accepted(first);
+    const second = await TestGateway.connect(pool, { longTermKeys });
+    expect(second.primeId).toBe(first.primeId);
+    expect(pool.opened).toHaveLength(1);
+    // The newer one has its configuration and is silent: the older one still has the session.
+    first.send(work.share(false));
+    await accepted(first);
+    // The slots are the session's: a share of the old job needs no sections.
+    second.send(work.share(false));
+    await accepted(second);
+    await first.closed;
+    expect(pool.closings("takenOver")).toHaveLength(1);
+    expect(await pool.metric("openprime_session_takeovers_total")).toBe(1);
+    expect(pool.logs.saying("session taken over")[0]).toMatchObject({ from: "127.0.0.1" });
+    expect(pool.server.snapshot()).toHaveLength(1);
+    expect(pool.server.snapshot()[0]).toMatchObject({ accepted: 3, proven: true });
+    second.send(work.share(false));
+    await accepted(second);
+  });
+
+  it("does not happen by bytes that pass no MAC", async () => {
+    const pool = await start();
+    const longTermKeys = generateLongTermKeys(crypto);
+    const first = await TestGateway.connect(pool, { longTermKeys });
+    const work = await first.work(pool);
+    first.send(work.share(true));
+    await accepted(first);
+    const second = await TestGateway.connect(pool, { longTermKeys });
+    const frame = second.channel.send(work.share(false));
+    frame[frame.length - 1]! ^= 1;
+    second.write(frame);
+    await second.closed;
+    first.send(work.share(false));
+    await accepted(first);
+    expect(await pool.metric("openprime_session_takeovers_total")).toBe(0);
+  });
+});
+
+describe("a replayed HELLO", () => {
+  it("gets nothing, and the recorded gateway keeps working", async () => {
+    const pool = await start();
+    const gateway = await TestGateway.connect(pool);
+    const work = await gateway.work(pool);
+    gateway.send(work.share(true));
+    await accepted(gateway);
+    const replay = await RawClient.connect(pool, Buffer.concat(gateway.sent));
+    await replay.closed;
+    expect(replay.got).toEqual([]);
+    expect(await pool.metric("openprime_handshakes_total", { outcome: "replayed" })).toBe(1);
+    expect(pool.closings("replayedHello")).toHaveLength(1);
+    gateway.send(work.share(false));
+    await accepted(gateway);
+    expect(pool.appended).toHaveLength(2);
+  });
+
+  it("after a restart of the pool gets bytes it can't open, and its recorded shares fail their MAC", async () => {
+    const before = await start();
+    const longTermKeys = generateLongTermKeys(crypto);
+    const recorded = await TestGateway.connect(before, { longTermKeys });
+    const work = await recorded.work(before);
+    recorded.send(work.share(true));
+    await accepted(recorded);
+
+    const pool = await start({}, { keys: before.keys });
+    const gateway = await TestGateway.connect(pool, { longTermKeys });
+    const now = await gateway.work(pool);
+    gateway.send(now.share(true));
+    await accepted(gateway);
+    // Only the HELLO first: it is answered, since this process has never seen it, and takes nothing over.
+    const replay = await RawClient.connect(pool, recorded.sent[0]!);
+    await untilMetric(pool, "openprime_handshakes_total", { outcome: "accepted" }, 2);
+    gateway.send(now.share(false));
+    await accepted(gateway);
+    replay.socket.write(Buffer.concat(recorded.sent.slice(1)));
+    await replay.closed;
+    await until(() => expect(pool.closings("protocolError")).toHaveLength(1));
+    expect(await pool.metric("openprime_session_takeovers_total")).toBe(0);
+    gateway.send(now.share(false));
+    await accepted(gateway);
+    expect(pool.appended).toHaveLength(3);
+  });
+});
+
+describe("a gateway that returns", () => {
+  it("finds its prime id and its jobs", async () => {
+    const pool = await start();
+    const longTermKeys = generateLongTermKeys(crypto);
+    const first = await TestGateway.connect(pool, { longTermKeys });
+    const work = await first.work(pool);
+    first.send(work.share(true));
+    await accepted(first);
+    first.close();
+    await until(() => expect(pool.server.connectionCount).toBe(0));
+    const second = await TestGateway.connect(pool, { longTermKeys });
+    expect(second.primeId).toBe(first.primeId);
+    second.send(work.share(false));
+    await accepted(second);
+    expect(pool.opened).toHaveLength(1);
+  });
+
+  it("later than a session's life gets its prime id from the books, and no old jobs", async () => {
+    const pool = await start({ sessionLifeMs: 0 });
+    const longTermKeys = generateLongTermKeys(crypto);
+    const first = await TestGateway.connect(pool, { longTermKeys });
+    const work = await first.work(pool);
+    first.send(work.share(true));
+    await accepted(first);
+    first.close();
+    await until(() => expect(pool.server.connectionCount).toBe(0));
+    const second = await TestGateway.connect(pool, { longTermKeys });
+    expect(second.primeId).toBe(first.primeId);
+    expect(pool.opened).toHaveLength(2);
+    second.send(work.share(false));
+    expect(await second.next("shareResponse")).toMatchObject({ status: "rejected", reason: 10 });
+    second.send(work.share(true));
+    await accepted(second);
+  });
+
+  it("to a restarted pool finds the splits that the books kept", async () => {
+    const pool = await start();
+    const split = {
+      id: 9n,
+      coinbaserId: 77,
+      value: 5_000_000_000n,
+      prevhash: pool.chain.current.hash,
+      outputs: [],
+      position: 3n,
+    };
+    pool.nextSession = () => Promise.resolve({ id: 4n, primeId: 44, splits: [split] });
+    const gateway = await TestGateway.connect(pool);
+    gateway.send({ type: "coinbaserRequest", value: 1n, prevhash: split.prevhash });
+    // Ids go on after the ones still in use.
+    expect((await gateway.next("coinbaser")).coinbaserId).toBe(78);
+  });
+
+  it("is remembered only if its work was good, and only so many are", async () => {
+    const pool = await start({ detachedSessions: 2 });
+    const leave = async (withWork: boolean): Promise<void> => {
+      const gateway = await TestGateway.connect(pool);
+      if (withWork) {
+        gateway.send((await gateway.work(pool)).share(true));
+        await accepted(gateway);
+      }
+      gateway.close();
+      await until(() => expect(pool.server.connectionCount).toBe(0));
+    };
+    await leave(false);
+    expect(await pool.metric("openprime_gateway_sessions")).toBe(0);
+    for (let i = 0; i < 3; i++) await leave(true);
+    expect(await pool.metric("openprime_gateway_sessions")).toBe(2);
+  });
+});
