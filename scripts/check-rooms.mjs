@@ -59,8 +59,8 @@ export const ROOMS = {
   "packages/pool/src": { rooms: ["packages/pool/src/cli"], libraries: [], node: [] },
 };
 
-/** The simulator is no dependency of an installed pool: only the demo (cli/demo*.ts, cli/demo/) may use it. */
-const DEMO = { file: /^packages\/pool\/src\/cli\/demo(\/|[^/]*\.ts$)/, room: "packages/simulator/src" };
+/** The simulator is no dependency of an installed pool: only the demo and the bench (cli/demo*, cli/bench/) may use it. */
+const DEMO = { file: /^packages\/pool\/src\/cli\/(demo(\/|[^/]*\.ts$)|bench\/)/, room: "packages/simulator/src" };
 
 const packageOf = (specifier) =>
   specifier

@@ -1,0 +1,157 @@
+/**
+ * `npm run bench`: shares through the whole path (socket, decrypt, judge, commit, answer), with small and large coinbases.
+ *
+ * The pool is this process and uses one core; database, node and load are processes of their own. Machines are shared and noisy: the prover
+ * alone is measured in the same run, so that figures of two machines, or of two days, can be compared by their ratio to it.
+ */
+import { randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { NETWORKS, ShareProver, scriptToAddress } from "@openprime/bitcoin";
+import { encodePublicKey, generateLongTermKeys, loadCrypto } from "@openprime/datum";
+import { type LoadOptions, type LoadReport, type LoadWork, minerScript, RegtestNode, runLoad } from "@openprime/simulator";
+import { resolveConfig } from "../config/index.js";
+import { createLogger } from "../log.js";
+import { type Pool, startPool } from "../pool.js";
+import { profileRooms, type RoomShares } from "./rooms.js";
+
+/** Coinbase kinds whose budgets are 500, 6,500 and 16,000 bytes. */
+const KINDS = [1, 3, 4] as const;
+const ACCOUNTS = 480;
+/** Of many parts of a second, so that a run is not over before the caches are warm. */
+const SHARES = 60_000;
+const BRANCHES = 12;
+const PROVER_RUNS = 50_000;
+/** Out of a CPU's reach: the load finds no blocks. */
+const HARD_BITS = 0x1b00ffff;
+
+interface Line {
+  readonly load: LoadReport;
+  /** Shares per second of the pool's own processor time. */
+  readonly perCpuSecond: number;
+  readonly rooms: RoomShares;
+}
+
+export async function bench(say: (line: string) => void): Promise<void> {
+  const dir = mkdtempSync(join(tmpdir(), "openprime-bench-"));
+  const stops: (() => Promise<void>)[] = [];
+  try {
+    say(`OpenPrime bench: Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}`);
+    const node = await RegtestNode.start({ bits: HARD_BITS });
+    stops.push(() => node.stop());
+    const crypto = await loadCrypto();
+    const keys = generateLongTermKeys(crypto);
+    const config = resolveConfig(
+      {
+        network: "regtest",
+        listen: { host: "127.0.0.1", port: 0 },
+        pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1 },
+        node: { ...node.rpc },
+        database: { dir: "books" },
+      },
+      dir,
+    );
+    const log = createLogger({ level: "error", format: "text" }, process.stderr);
+    const pool = await startPool(config, { crypto, longTermKeys: [keys], log });
+    stops.push(() => pool.close());
+    const common = { ...pool.address, poolPublicKey: encodePublicKey(keys), work: await loadWork(pool) };
+    say(`crypto: ${crypto.name}; database: embedded PostgreSQL, committed before each answer`);
+    // Everybody has mined: the split is as long as a large coinbase is.
+    await load({ ...common, coinbaseKind: 0, shares: ACCOUNTS * 10, usernames: usernames() });
+    say(`prover alone, 500-byte coinbase and ${BRANCHES} branches: ${await proverRate()} shares/s`);
+    for (const coinbaseKind of KINDS) {
+      const options = { ...common, coinbaseKind, shares: SHARES, usernames: usernames() };
+      say(describe(await measure(options)));
+    }
+    say(`coinbaser answers, ${ACCOUNTS} accounts: ${await coinbaserMilliseconds(pool)} ms on average`);
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Once plainly for the figures, once under the profiler for the rooms. */
+async function measure(options: LoadOptions): Promise<Line> {
+  let before = process.cpuUsage();
+  const report = await load(options, () => {
+    before = process.cpuUsage();
+  });
+  const { user, system } = process.cpuUsage(before);
+  const rooms = await profileRooms(async () => {
+    await load(options);
+  });
+  return { load: report, perCpuSecond: report.accepted / ((user + system) / 1e6), rooms };
+}
+
+async function load(options: LoadOptions, onPrepared?: () => void): Promise<LoadReport> {
+  const report = await runLoad(options, onPrepared);
+  if (report.accepted !== options.shares) {
+    throw new Error(`expected ${options.shares} accepted shares, got ${report.accepted} (refused: ${JSON.stringify(report.reasons)})`);
+  }
+  return report;
+}
+
+function describe({ load: report, perCpuSecond, rooms }: Line): string {
+  const { p50, p99 } = report.latency;
+  const parts = Object.entries(rooms).map(([room, part]) => `${room} ${(part * 100).toFixed(0)} %`);
+  return [
+    `coinbase of ${report.coinbaseBytes} bytes (${report.coinbaseOutputs} outputs): ${Math.round(report.sharesPerSecond)} shares/s,`,
+    `${Math.round(perCpuSecond)} per second of the pool's processor time;`,
+    `answered in ${p50.toFixed(0)} ms (median), ${p99.toFixed(0)} ms (99 %)\n  time: ${parts.join(", ")}`,
+  ].join(" ");
+}
+
+async function loadWork(pool: Pool): Promise<LoadWork> {
+  const template = await pool.node.blockTemplate();
+  return {
+    prevhash: Buffer.from(template.previousblockhash, "hex").reverse().toString("hex"),
+    height: template.height,
+    nbits: template.bits,
+    version: template.version,
+    ntime: Math.floor(Date.now() / 1000),
+    value: template.coinbasevalue.toString(),
+    transactionCount: 2 ** BRANCHES - 1,
+    branches: randomBytes(BRANCHES * 32).toString("hex"),
+    witnessCommitment: `6a24aa21a9ed${randomBytes(32).toString("hex")}`,
+  };
+}
+
+function address(seed: string, index: number): string {
+  const text = scriptToAddress(minerScript(seed, index), NETWORKS.regtest);
+  if (text === undefined) throw new Error("a simulated miner has no address");
+  return text;
+}
+
+/** Witness addresses only: a split of over 90 legacy ones would be cut. The simulator's kinds take turns, the first two are witness. */
+function usernames(): string[] {
+  return Array.from({ length: ACCOUNTS }, (_, i) => address("bench", Math.floor(i / 2) * 5 + (i % 2)));
+}
+
+async function proverRate(): Promise<number> {
+  const prover = await ShareProver.create();
+  const input = {
+    coinb1: randomBytes(200),
+    extranonce: randomBytes(12),
+    coinb2: randomBytes(288),
+    targetByteIndex: 60,
+    targetByte: 0,
+    quickdiff: false,
+    branches: randomBytes(BRANCHES * 32),
+    subsidyOnly: false,
+    version: 0x20000000,
+    prevhash: randomBytes(32),
+    ntime: 1_795_000_000,
+    nbits: HARD_BITS,
+  };
+  const started = performance.now();
+  for (let nonce = 0; nonce < PROVER_RUNS; nonce++) prover.prove({ ...input, nonce });
+  return Math.round((PROVER_RUNS / (performance.now() - started)) * 1000);
+}
+
+async function coinbaserMilliseconds(pool: Pool): Promise<string> {
+  const metric = await pool.metrics.getSingleMetric("openprime_coinbaser_seconds")?.get();
+  const total = (name: string): number =>
+    metric?.values.find((value) => (value as { metricName?: string }).metricName?.endsWith(name) === true)?.value ?? Number.NaN;
+  return ((total("_sum") / total("_count")) * 1000).toFixed(2);
+}
