@@ -1,0 +1,33 @@
+/** A regtest node, gateways and miners on the wire, a load generator: for the demo, the tests and the bench. */
+export { SimulatorError, type SimulatorErrorCode } from "./errors.js";
+export { minerAddress, minerScript } from "./gateway/addresses.js";
+export {
+  type BuiltCoinbase,
+  buildCoinbase,
+  COINBASE_SIZE_LIMITS,
+  type CoinbaseKind,
+  type CoinbaseRecipe,
+  finishCoinbase,
+  SUBSIDY_ONLY,
+  TARGET_BYTE_PLACEHOLDER,
+  type TemplateRoom,
+  targetByteIndex,
+} from "./gateway/coinbase.js";
+export type { GatewayFigures, MinerFigures } from "./gateway/figures.js";
+export { Job, type JobSettings } from "./gateway/job.js";
+export type { MinerOptions } from "./gateway/miner.js";
+export {
+  type Misbehaviour,
+  SimulatedGateway,
+  type SimulatedGatewayModules,
+  type SimulatedGatewayOptions,
+} from "./gateway/simulated-gateway.js";
+export { networkTarget, shareTargetBytes } from "./gateway/targets.js";
+export { mainnetSubsidy, readTemplate, type Template, type TemplateTransaction } from "./gateway/template.js";
+export { encodeHeader, headerWithNonce, makeWork, VERSION_ROLLING_MASK, type Work } from "./gateway/work.js";
+export { type LoadOptions, type LoadReport, type LoadWork, runLoad } from "./load/load.js";
+export { Hasher, type MinerListener } from "./mining/hasher.js";
+export { type Found, Scanner } from "./mining/scanner.js";
+export { bitsForHashes, expectedHashes } from "./node/difficulty.js";
+export type { NodeTip, RegtestNodeOptions, RpcAccess } from "./node/options.js";
+export { RegtestNode } from "./node/regtest-node.js";

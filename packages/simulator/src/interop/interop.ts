@@ -1,0 +1,202 @@
+/** A real gateway against the pool for a while, and what came of it. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { addressToScript, NETWORKS, scriptToAddress } from "@openprime/bitcoin";
+import { SimulatorError } from "../errors.js";
+import { minerScript } from "../gateway/addresses.js";
+import { RegtestNode } from "../node/regtest-node.js";
+import { type InteropNode, startBitcoind } from "./bitcoind.js";
+import { type GatewayLog, type InteropGateway, startGateway } from "./gateway.js";
+import { type InteropPool, startPool } from "./pool.js";
+import type { Command } from "./processes.js";
+import { StratumMiner } from "./stratum-miner.js";
+
+export interface InteropOptions {
+  /** Path of a `datum_gateway` binary. */
+  readonly gateway: string;
+  /** Path of a `bitcoind`; the simulator's node otherwise. */
+  readonly bitcoind: string | undefined;
+  readonly minutes: number;
+  /** The `openprime` command. */
+  readonly pool: Command;
+  /** Hashing threads, a stratum connection each. */
+  readonly threads: number;
+  /** Compact target of blocks of the simulator's node. */
+  readonly bits: number;
+  /** Zero bits that the gateway asks of a share's hash: 32, or less for one whose check has been relaxed. */
+  readonly zeroBits: number;
+  readonly say: (line: string) => void;
+}
+
+export interface InteropReport {
+  readonly node: string;
+  readonly minutes: number;
+  readonly gateway: GatewayLog;
+  /** Times that it came back after its first handshake. */
+  readonly reconnects: number;
+  readonly miners: { readonly submitted: number; readonly accepted: number; readonly refused: number; readonly hashesPerSecond: number };
+  readonly poolWarnings: readonly string[];
+  /** What is not as it should be; empty when all is well. */
+  readonly problems: readonly string[];
+}
+
+/** User agents by which a gateway picks the kind of coinbase: 2 (any), 4, 3, 5. */
+const USER_AGENTS = ["cpuminer/openprime", "xminer-1.0/openprime", "whatsminer/v1.0/openprime", "Antminer S21/openprime"];
+const DIFFICULTY_ONE = 0xffffn << 208n;
+const FEED = 2;
+/** Under so many, a miner at full speed would drown the gateway in shares. */
+const FEW_ZERO_BITS = 24;
+const EASY_SHARES_PER_SECOND = 5;
+
+/** `tb1…` spelling of a simulated miner's script: the only one that a gateway takes. */
+function testnetAddress(index: number): string {
+  const address = scriptToAddress(minerScript("interop", index * 5), NETWORKS.testnet);
+  if (address === undefined) throw new SimulatorError("interopFailed", "no address for the miners");
+  addressToScript(address, NETWORKS.regtest);
+  return address;
+}
+
+async function startNode(options: InteropOptions, dir: string): Promise<InteropNode> {
+  if (options.bitcoind !== undefined) return startBitcoind(options.bitcoind, dir);
+  const node = await RegtestNode.start({ bits: options.bits, transactionsPerSecond: FEED });
+  return {
+    rpc: node.rpc,
+    description: `the simulator's node, bits ${options.bits.toString(16)}`,
+    check: () => node.check(),
+    stop: () => node.stop(),
+  };
+}
+
+/** What is missing before anything can start, in words; undefined when nothing is. */
+export function missing(options: Pick<InteropOptions, "gateway" | "bitcoind">): string | undefined {
+  if (!existsSync(options.gateway)) {
+    return [
+      `there is no gateway at ${options.gateway}.`,
+      "Get the source of datum_gateway (github.com/OCEAN-xyz/datum_gateway), install what it needs (CMake, pkgconf and the development",
+      "files of libcurl, jansson, libsodium and libmicrohttpd), build it as its README says, outside this repository, and give the path of",
+      "the program: npm run interop -- --gateway /path/to/datum_gateway",
+    ].join("\n");
+  }
+  if (options.bitcoind !== undefined && !existsSync(options.bitcoind)) {
+    return `there is no bitcoind at ${options.bitcoind}. Leave --bitcoind out to use the simulator's own node.`;
+  }
+  return undefined;
+}
+
+/**
+ * Runs everything for the time asked, then stops it.
+ *
+ * @throws SimulatorError `interopMissing` or `interopFailed`
+ */
+export async function interop(options: InteropOptions, signal: AbortSignal): Promise<InteropReport> {
+  const lacking = missing(options);
+  if (lacking !== undefined) throw new SimulatorError("interopMissing", lacking);
+  const dir = mkdtempSync(join(tmpdir(), "openprime-interop-"));
+  const running: { stop(): Promise<void> }[] = [];
+  try {
+    options.say("starting the node");
+    const node = await startNode(options, join(dir, "node"));
+    running.push(node);
+    options.say(`starting the pool on ${node.description}`);
+    const pool = await startPool(options.pool, join(dir, "pool"), node.rpc);
+    running.push(pool);
+    options.say(`starting the gateway (pool key ${pool.publicKey.slice(0, 16)}…)`);
+    const gateway = await startGateway(
+      { binary: options.gateway, node: node.rpc, pool, poolAddress: testnetAddress(0) },
+      join(dir, "gateway"),
+    );
+    running.push(gateway);
+    const miners = Array.from({ length: options.threads }, (_, i) => {
+      const miner = new StratumMiner(
+        {
+          port: gateway.stratumPort,
+          username: `${testnetAddress(i + 1)}.rig${i + 1}`,
+          userAgent: USER_AGENTS[i % USER_AGENTS.length]!,
+          difficultyOne: DIFFICULTY_ONE << BigInt(32 - options.zeroBits),
+          hashrate: options.zeroBits < FEW_ZERO_BITS ? EASY_SHARES_PER_SECOND * 2 ** options.zeroBits : 0,
+        },
+        (error) => options.say(`hashing thread: ${error.message}`),
+      );
+      running.push(miner);
+      return miner;
+    });
+    return await watch(options, signal, { node, pool, gateway, miners });
+  } finally {
+    for (const one of running.reverse()) await one.stop();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+interface Running {
+  readonly node: InteropNode;
+  readonly pool: InteropPool;
+  readonly gateway: InteropGateway;
+  readonly miners: readonly StratumMiner[];
+}
+
+async function watch(options: InteropOptions, signal: AbortSignal, running: Running): Promise<InteropReport> {
+  const start = performance.now();
+  const elapsed = (): number => (performance.now() - start) / 1000;
+  let told = 0;
+  while (elapsed() < options.minutes * 60 && !signal.aborted) {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const one of [running.node, running.pool, running.gateway]) one.check();
+    if (elapsed() - told < 30) continue;
+    told = elapsed();
+    const { log } = running.gateway;
+    options.say(
+      `${Math.round(told)} s: ${log.accepted} accepted, ${log.rejected} refused, ${log.unknownResponses} unknown, ${log.drops.length} drops`,
+    );
+  }
+  const total = { submitted: 0, accepted: 0, refused: 0 };
+  let hashes = 0;
+  for (const miner of running.miners) {
+    total.submitted += miner.figures.submitted;
+    total.accepted += miner.figures.accepted;
+    total.refused += miner.figures.refused;
+    hashes += await miner.hashes();
+  }
+  const log = structuredClone(running.gateway.log);
+  return {
+    node: running.node.description,
+    minutes: elapsed() / 60,
+    gateway: log,
+    reconnects: Math.max(0, log.handshakes - 1),
+    miners: { ...total, hashesPerSecond: Math.round(hashes / elapsed()) },
+    poolWarnings: [...running.pool.warnings],
+    problems: problems(log),
+  };
+}
+
+function problems(log: GatewayLog): string[] {
+  const found: string[] = [];
+  if (log.accepted === 0) found.push("no share was accepted: run longer, a share takes 2^32 hashes on average");
+  if (log.rejected > 0) found.push(`${log.rejected} shares were refused, reasons ${log.reasons.join(", ")}`);
+  if (log.unknownResponses > 0) found.push(`${log.unknownResponses} share responses were unknown to the gateway`);
+  if (log.unknownCommands > 0) found.push(`${log.unknownCommands} commands were unknown to the gateway`);
+  if (log.coinbaserTimeouts > 0) found.push(`${log.coinbaserTimeouts} splits did not come in time`);
+  if (log.handshakes > 1) found.push(`the gateway reconnected ${log.handshakes - 1} times`);
+  if (log.accepted > 1 && !log.coinbaserOutputs.some((count) => count > 0))
+    found.push("no split had an output, though shares were accepted");
+  return found;
+}
+
+/** The report as lines for people. */
+export function describeReport(report: InteropReport): string {
+  const { gateway, miners } = report;
+  return [
+    `node             ${report.node}`,
+    `time             ${report.minutes.toFixed(1)} minutes, ${(miners.hashesPerSecond / 1e6).toFixed(2)} MH/s`,
+    `handshakes       ${gateway.handshakes} (${report.reconnects} reconnects), greeting "${gateway.motd ?? ""}"`,
+    `configuration    tag "${gateway.tag ?? ""}", prime id ${gateway.primeId ?? "none"}, minimum difficulty ${gateway.minimumDifficulty ?? "none"}`,
+    `                 payout script ${gateway.payoutScript ?? "none"}`,
+    `splits           ${gateway.coinbaserOutputs.length}, outputs ${gateway.coinbaserOutputs.slice(-10).join(" ") || "none"}, ${gateway.coinbaserTimeouts} late`,
+    `shares           ${gateway.accepted} accepted, ${gateway.rejected} refused, ${gateway.unknownResponses} unknown responses`,
+    `miners           ${miners.submitted} submitted, ${miners.accepted} taken by the gateway, ${miners.refused} refused by it`,
+    `blocks           ${gateway.blocksFound} found, ${gateway.blocksTaken} taken by the node`,
+    `pool warnings    ${report.poolWarnings.length}`,
+    ...report.poolWarnings.slice(-5).map((line) => `                 ${line}`),
+    report.problems.length === 0 ? "all is well" : `PROBLEMS\n${report.problems.map((line) => `  - ${line}`).join("\n")}`,
+  ].join("\n");
+}
