@@ -36,6 +36,8 @@ export interface PoolModules {
   readonly now?: () => number;
   /** Ends the start while it waits for the node. */
   readonly signal?: AbortSignal;
+  /** How long a parent may stay unknown to the node, milliseconds; a minute by default. */
+  readonly unknownParentMs?: number;
 }
 
 /** What is going on, for tables. */
@@ -62,7 +64,12 @@ export class Pool {
     readonly submitter: BlockSubmitter,
     readonly node: NodeClient,
     readonly metrics: Registry,
-    private readonly rooms: { readonly server: GatewayServer; readonly chain: ChainTracker; readonly log: ShareLog; readonly splits: SplitBook },
+    private readonly rooms: {
+      readonly server: GatewayServer;
+      readonly chain: ChainTracker;
+      readonly log: ShareLog;
+      readonly splits: SplitBook;
+    },
     stops: (() => Promise<void> | void)[],
   ) {
     this.#stops = stops;
@@ -127,7 +134,12 @@ async function assemble(
   const node = new NodeClient(config.node);
   stops.push(() => node.close());
   const chain = new ChainTracker(
-    { network, pollMs: config.node.pollMs, ...(config.node.zmqHashblock !== undefined && { zmqHashBlock: config.node.zmqHashblock }) },
+    {
+      network,
+      pollMs: config.node.pollMs,
+      ...(config.node.zmqHashblock !== undefined && { zmqHashBlock: config.node.zmqHashblock }),
+      ...(modules.unknownParentMs !== undefined && { unknownParentMs: modules.unknownParentMs }),
+    },
     { node, log, metrics, now },
   );
   followChain(chain, shareLog, log);
@@ -226,7 +238,9 @@ function followChain(chain: ChainTracker, shareLog: ShareLog, log: Logger): void
   chain.onParentInvalid((parent) => {
     shareLog
       .voidTentative(parent.hash)
-      .then((voided) => log.warn({ parent: reverseHex(parent.hash), voided }, "the node does not have a parent: its tentative shares are taken back"))
+      .then((voided) =>
+        log.warn({ parent: reverseHex(parent.hash), voided }, "the node does not have a parent: its tentative shares are taken back"),
+      )
       .catch(failed("voiding tentative shares"));
   });
 }
@@ -251,4 +265,3 @@ function blockStore(blocks: Blocks): BlockStore {
     },
   };
 }
-

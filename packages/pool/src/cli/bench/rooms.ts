@@ -36,7 +36,6 @@ export async function profileRooms(work: () => Promise<void>): Promise<RoomShare
   }
 }
 
-
 function addUp({ nodes, samples = [] }: Profiler.Profile): RoomShares {
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const roomOf = new Map<number, string | undefined>();

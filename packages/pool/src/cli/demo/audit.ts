@@ -1,6 +1,6 @@
 /** Holds the demo's books against the chain: what was found is on it, paid the split it was made from, and every share is accounted for. */
-import { type NodeClient, parseCoinbase, parseBlock, reverseHex, scriptToAddress, type Network } from "@openprime/bitcoin";
-import { bookCounts, checkBooks, findSplit, type BlockRecord, type Database } from "../../ledger/index.js";
+import { type Network, type NodeClient, parseBlock, parseCoinbase, reverseHex, scriptToAddress } from "@openprime/bitcoin";
+import { type BlockRecord, bookCounts, checkBooks, type Database, findSplit } from "../../ledger/index.js";
 import type { Pool } from "../pool.js";
 
 /** One block of the pool, as the chain has it. */
@@ -100,12 +100,14 @@ async function auditBlock(
     }
     // In the split's order, each with its own amount: a coinbase may leave payees out, but never change or add one.
     while (next < split.length && !(split[next]?.value === value && sameScript(split[next]?.script, script))) next++;
-    if (next === split.length) wrong ??= `block ${hash} pays ${value} sats to ${scriptToAddress(script, network) ?? "a script"}, which its split does not`;
+    if (next === split.length)
+      wrong ??= `block ${hash} pays ${value} sats to ${scriptToAddress(script, network) ?? "a script"}, which its split does not`;
     next++;
     payees++;
     paid += value;
   }
-  if (paid + toPool !== record.coinbaseValue) wrong ??= `block ${hash} pays ${paid + toPool} sats, its job was worth ${record.coinbaseValue}`;
+  if (paid + toPool !== record.coinbaseValue)
+    wrong ??= `block ${hash} pays ${paid + toPool} sats, its job was worth ${record.coinbaseValue}`;
   const block = { hash, height: record.height, status: record.status, onChain: mined !== undefined, payees, paid, toPool };
   return { block, wrong };
 }

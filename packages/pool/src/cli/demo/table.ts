@@ -14,7 +14,12 @@ export function hashesPerDifficulty(network: Network): number {
 }
 
 /** The pool as it is now, in lines of at most 100 characters. */
-export function liveTable(pool: Pool, network: Network, blocks: { readonly accepted: number; readonly known: number }, elapsedSeconds: number): string[] {
+export function liveTable(
+  pool: Pool,
+  network: Network,
+  blocks: { readonly accepted: number; readonly known: number },
+  elapsedSeconds: number,
+): string[] {
   const status = pool.status();
   const perDifficulty = hashesPerDifficulty(network);
   const rate = (weight: number, seconds: number): string => hashrate((weight * perDifficulty) / Math.max(1, seconds));
@@ -31,7 +36,9 @@ export function liveTable(pool: Pool, network: Network, blocks: { readonly accep
       `${name.padEnd(44)} ${rate(gateway.recentWeight, gateway.recentSeconds).padStart(12)} ${String(gateway.accepted + gateway.tentative).padStart(9)} ${refused}`,
     );
     for (const worker of gateway.workers) {
-      lines.push(`  ${shorten(worker.name, 42).padEnd(42)} ${rate(worker.recentWeight, gateway.recentSeconds).padStart(12)} ${String(worker.accepted).padStart(9)}`);
+      lines.push(
+        `  ${shorten(worker.name, 42).padEnd(42)} ${rate(worker.recentWeight, gateway.recentSeconds).padStart(12)} ${String(worker.accepted).padStart(9)}`,
+      );
     }
   }
   const split = pool.presentSplit();
@@ -39,7 +46,9 @@ export function liveTable(pool: Pool, network: Network, blocks: { readonly accep
   lines.push("", `present split: ${split.length} payees, ${coins(total)} BTC of the next block's subsidy`);
   for (const { value, script } of split.slice(0, SPLIT_ROWS)) {
     const share = total === 0n ? 0 : Number((value * 10_000n) / total) / 100;
-    lines.push(`  ${shorten(scriptToAddress(script, network) ?? "", 62).padEnd(62)} ${coins(value).padStart(14)} ${share.toFixed(2).padStart(6)} %`);
+    lines.push(
+      `  ${shorten(scriptToAddress(script, network) ?? "", 62).padEnd(62)} ${coins(value).padStart(14)} ${share.toFixed(2).padStart(6)} %`,
+    );
   }
   return lines;
 }

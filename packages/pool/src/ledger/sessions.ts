@@ -1,0 +1,83 @@
+/** Gateway sessions: one per long-term key, each with a prime_id that no other ever has. */
+import type { Database } from "./database.js";
+import { LedgerError } from "./errors.js";
+import { CREATE_SESSION, RECENT_SPLITS, TOUCH_SESSION } from "./queries/sessions.js";
+import { unpackOutputs } from "./split-outputs.js";
+import type { OfferedSplit } from "./types.js";
+
+/** A gateway's work is at most 270 s old when it comes (DATUM.md section 11); twice that is enough for any clock. */
+const RECENT_SPLITS_MS = 600_000;
+const MOST_SPLITS = 255;
+/** SQLSTATE of a sequence that has reached its end. */
+const SEQUENCE_LIMIT = "2200H";
+
+export interface OpenedSession {
+  readonly id: bigint;
+  /** u32, never 0. */
+  readonly primeId: number;
+  /** Oldest first. */
+  readonly splits: OfferedSplit[];
+}
+
+interface SessionRow {
+  id: string;
+  prime_id: string;
+}
+interface SplitRow {
+  id: string;
+  coinbaser_id: number;
+  value: string;
+  prevhash: Buffer;
+  outputs: Buffer;
+  position: string;
+}
+
+export class Sessions {
+  readonly #database: Database;
+  readonly #now: () => number;
+
+  /** `now`: milliseconds, pool clock. */
+  constructor(database: Database, now: () => number) {
+    this.#database = database;
+    this.#now = now;
+  }
+
+  /**
+   * The session of a gateway's long-term key, made at its first visit, with the splits offered to it lately. Errors: `ledger.primeIdsExhausted` after
+   * 2^32 - 1 sessions; else what the database says.
+   */
+  async open(gatewayKey: Uint8Array, version: string): Promise<OpenedSession> {
+    const { pool } = this.#database;
+    // PostgreSQL's text holds every character but NUL, and the version is the peer's word.
+    const parameters = [Buffer.from(gatewayKey), version.replaceAll("\0", "")];
+    let row: SessionRow | undefined;
+    while (row === undefined) {
+      row = (await pool.query<SessionRow>(TOUCH_SESSION, parameters)).rows[0];
+      // Nothing comes back when another connection of the same gateway was first; then the session is there.
+      row ??= (await pool.query<SessionRow>(CREATE_SESSION, parameters).catch(exhausted)).rows[0];
+    }
+    const since = new Date(this.#now() - RECENT_SPLITS_MS);
+    const { rows } = await pool.query<SplitRow>(RECENT_SPLITS, [row.id, since, MOST_SPLITS]);
+    return {
+      id: BigInt(row.id),
+      primeId: Number(row.prime_id),
+      splits: rows.reverse().map((split) => ({
+        id: BigInt(split.id),
+        coinbaserId: split.coinbaser_id,
+        value: BigInt(split.value),
+        prevhash: Uint8Array.from(split.prevhash),
+        outputs: unpackOutputs(split.outputs),
+        position: BigInt(split.position),
+      })),
+    };
+  }
+}
+
+function exhausted(cause: unknown): never {
+  if ((cause as { code?: string }).code === SEQUENCE_LIMIT) {
+    throw new LedgerError("ledger.primeIdsExhausted", "all 2^32 - 1 prime ids have been given out; a new pool database is needed", {
+      cause,
+    });
+  }
+  throw cause;
+}

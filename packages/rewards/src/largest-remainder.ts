@@ -1,0 +1,107 @@
+/**
+ * Division of an amount in proportion to weights: everyone gets the floor, and the units left over go one each to the largest remainders,
+ * ties to the first in the given order.
+ *
+ * The floors are estimated in floating point with a known bound on the error, and worked out in integers only where the estimate is too near to a
+ * whole number, or a remainder too near to the last one that gets a unit, to be sure. The result is exactly the integer one (the tests compare
+ * it with a plain version); the plain one costs seven times as much because of its divisions, and this runs for each split that is offered.
+ */
+import { RewardsError } from "./errors.js";
+
+/** Relative error of `scale × weight` below: four roundings of 2^-53 each, doubled for safety. */
+const RELATIVE_ERROR = 2 ** -50;
+
+/** Divides `amount` (0 to 2^53 - 1) over weights >= 0 whose sum `total` is above 0. The results add up to `amount`. */
+export function largestRemainder(amount: bigint, weights: readonly bigint[], total: bigint): bigint[] {
+  if (amount < 0n || amount > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new RewardsError("rewards.invalidAmount", `expected an amount of 0 to 2^53 - 1 satoshis, got ${amount}`);
+  }
+  const scale = Number(amount) / Number(total);
+  if (total <= 0n || !Number.isFinite(Number(total))) {
+    throw new RewardsError("rewards.invalidWeight", `expected weights that add up to more than 0 and less than 2^1023, got ${total}`);
+  }
+  const floors = new Float64Array(weights.length);
+  const fractions = new Float64Array(weights.length);
+  let given = 0;
+  let error = 0;
+  for (let i = 0; i < weights.length; i++) {
+    const estimate = scale * Number(weights[i]);
+    const bound = estimate * RELATIVE_ERROR;
+    let floor = Math.floor(estimate);
+    let fraction = estimate - floor;
+    if (fraction <= bound || fraction >= 1 - bound) {
+      const product = amount * (weights[i] as bigint);
+      const exact = product / total;
+      floor = Number(exact);
+      fraction = Number(product - exact * total) / Number(total);
+    }
+    if (bound > error) error = bound;
+    floors[i] = floor;
+    fractions[i] = fraction;
+    given += floor;
+  }
+  const left = Number(amount) - given;
+  if (left > 0) giveRemainders(left, { amount, weights, total, floors, fractions, error: error + RELATIVE_ERROR });
+  const parts = new Array<bigint>(weights.length);
+  for (let i = 0; i < parts.length; i++) parts[i] = BigInt(floors[i] as number);
+  return parts;
+}
+
+interface Division {
+  readonly amount: bigint;
+  readonly weights: readonly bigint[];
+  readonly total: bigint;
+  readonly floors: Float64Array;
+  readonly fractions: Float64Array;
+  /** Bound on the error of each fraction. */
+  readonly error: number;
+}
+
+/** Adds one unit to the `left` largest remainders. */
+function giveRemainders(left: number, { amount, weights, total, floors, fractions, error }: Division): void {
+  const last = select(fractions.slice(), fractions.length - left);
+  const unsure: number[] = [];
+  let open = left;
+  for (let i = 0; i < fractions.length; i++) {
+    const fraction = fractions[i] as number;
+    if (fraction > last + 2 * error) {
+      floors[i] = (floors[i] as number) + 1;
+      open--;
+    } else if (fraction >= last - 2 * error) unsure.push(i);
+  }
+  if (unsure.length > open) {
+    const remainders = new Map(unsure.map((i) => [i, (amount * (weights[i] as bigint)) % total]));
+    unsure.sort((a, b) => {
+      const difference = (remainders.get(b) as bigint) - (remainders.get(a) as bigint);
+      return difference > 0n ? 1 : difference < 0n ? -1 : a - b;
+    });
+  }
+  for (const i of unsure.slice(0, open)) floors[i] = (floors[i] as number) + 1;
+}
+
+/** The k-th smallest value (k from 0), by partitioning around the middle of three (Hoare's FIND). Reorders `values`. */
+function select(values: Float64Array, k: number): number {
+  let low = 0;
+  let high = values.length - 1;
+  while (low < high) {
+    const pivot = median(values[low] as number, values[(low + high) >> 1] as number, values[high] as number);
+    let i = low;
+    let j = high;
+    while (i <= j) {
+      while ((values[i] as number) < pivot) i++;
+      while ((values[j] as number) > pivot) j--;
+      if (i > j) break;
+      const value = values[i] as number;
+      values[i++] = values[j] as number;
+      values[j--] = value;
+    }
+    if (k <= j) high = j;
+    else if (k >= i) low = i;
+    else break;
+  }
+  return values[k] as number;
+}
+
+function median(a: number, b: number, c: number): number {
+  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+}

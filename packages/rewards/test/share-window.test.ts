@@ -1,0 +1,184 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type AccountSum, RewardsError, type SegmentSums, ShareWindow, type WindowWeights } from "../src/index.js";
+import { type LoggedShare, weigh } from "./reference.js";
+
+const shares = fc.array(
+  fc.record({
+    segment: fc.integer({ min: 1, max: 6 }),
+    account: fc.integer({ min: 1, max: 9 }),
+    weight: fc.oneof(
+      fc.bigInt({ min: 1n, max: 20n }),
+      fc.integer({ min: 0, max: 63 }).map((bits) => 2n ** BigInt(bits)),
+    ),
+    feePpm: fc.constantFrom(0, 1, 10_000, 999_999, 1_000_000),
+  }),
+  { maxLength: 60 },
+);
+const sizes = fc.array(fc.oneof(fc.bigInt({ min: 1n, max: 400n }), fc.bigInt({ min: 1n, max: 2n ** 68n })), { minLength: 1, maxLength: 6 });
+
+const inOrder = (log: readonly LoggedShare[]) => [...log].sort((a, b) => a.segment - b.segment);
+
+/** Weighs as asked between the shares too, so that the edge has to move. */
+function windowOf(log: readonly LoggedShare[], between: readonly bigint[] = []): ShareWindow {
+  const window = new ShareWindow();
+  inOrder(log).forEach((share, i) => {
+    while ((window.headSegment ?? 0) < share.segment) window.openSegment((window.headSegment ?? 0) + 1);
+    window.add(share);
+    const size = between[i % Math.max(1, between.length)];
+    if (size !== undefined) window.weigh(size);
+  });
+  return window;
+}
+
+function stored(log: readonly LoggedShare[]): SegmentSums[] {
+  return [1, 2, 3, 4, 5, 6].map((id) => {
+    const sums = new Map<number, AccountSum>();
+    for (const { account, weight, feePpm } of log.filter(({ segment }) => segment === id)) {
+      const sum = sums.get(account) ?? { account, weight: 0n, feeWeight: 0n };
+      sums.set(account, { account, weight: sum.weight + weight, feeWeight: sum.feeWeight + weight * BigInt(feePpm) });
+    }
+    return { id, sums: [...sums.values()] };
+  });
+}
+
+function expectSame(got: WindowWeights, log: readonly LoggedShare[], size: bigint): void {
+  const { rows, denominator } = weigh(log, size);
+  expect(got).toEqual({
+    accounts: rows.map(({ account }) => account),
+    weights: rows.map(({ weight }) => weight),
+    netWeights: rows.map(({ netWeight }) => netWeight),
+    totalWeight: rows.reduce((sum, { weight }) => sum + weight, 0n),
+    totalNetWeight: rows.reduce((sum, { netWeight }) => sum + netWeight, 0n),
+    denominator,
+    complete: true,
+  });
+}
+
+describe("share window", () => {
+  test("is the plain per-share rule, exactly, whatever was weighed before", () => {
+    fc.assert(
+      fc.property(shares, sizes, (log, asked) => {
+        const window = windowOf(log, asked);
+        for (const size of asked) expectSame(window.weigh(size), log, size);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("a window within the log weighs exactly its size; a longer one is the log", () => {
+    fc.assert(
+      fc.property(shares, sizes, (log, asked) => {
+        const window = windowOf(log);
+        const whole = log.reduce((sum, { weight }) => sum + weight, 0n);
+        for (const size of asked) {
+          const { totalWeight, denominator } = window.weigh(size);
+          expect(totalWeight).toBe(size <= whole ? size * denominator : whole);
+        }
+      }),
+    );
+  });
+
+  test("the order of shares within a segment, and of accounts, changes nothing", () => {
+    fc.assert(
+      fc.property(
+        shares.chain((log) => fc.tuple(fc.constant(log), fc.shuffledSubarray(log, { minLength: log.length }))),
+        sizes,
+        ([log, shuffled], asked) => {
+          const [a, b] = [windowOf(log), windowOf(shuffled, asked)];
+          for (const size of asked) expect(b.weigh(size)).toEqual(a.weigh(size));
+        },
+      ),
+    );
+  });
+
+  test("a voided share is as if it had never come", () => {
+    fc.assert(
+      fc.property(shares, fc.array(fc.boolean(), { minLength: 60, maxLength: 60 }), sizes, (log, voided, asked) => {
+        const window = windowOf(log, asked);
+        for (const share of log.filter((_, i) => voided[i])) expect(window.void(share.segment, share)).toBe(true);
+        const kept = log.filter((_, i) => !voided[i]);
+        for (const size of asked) expectSame(window.weigh(size), kept, size);
+      }),
+    );
+  });
+
+  test("sums from the books give the same window as the shares did, loaded at once or piece by piece, and followed on", () => {
+    fc.assert(
+      fc.property(shares, fc.integer({ min: 1, max: 5 }), sizes, (log, cut, asked) => {
+        const segments = stored(log);
+        const window = new ShareWindow();
+        window.load(segments.slice(cut), true);
+        const more: LoggedShare = { segment: 6, account: 4, weight: 33n, feePpm: 5 };
+        window.add(more);
+        for (const size of asked) window.weigh(size);
+        window.load(segments.slice(0, cut), false);
+        for (const size of asked) expectSame(window.weigh(size), [...log, more], size);
+      }),
+    );
+  });
+
+  test("what is not loaded is never passed over in silence", () => {
+    fc.assert(
+      fc.property(shares, sizes, fc.bigInt({ min: 1n, max: 300n }), (log, asked, keep) => {
+        const window = windowOf(log, asked);
+        const whole = window.weight;
+        for (const size of asked) {
+          window.weigh(size);
+          window.forget(keep);
+          // Never so much that the window just weighed is not whole.
+          expect(window.weigh(size).complete).toBe(size <= whole ? true : window.weight === whole && !window.olderRemain);
+        }
+        expect(window.weight >= keep || window.weight === whole).toBe(true);
+        for (const size of asked) {
+          const weights = window.weigh(size);
+          if (weights.complete) expectSame(weights, log, size);
+          else expect(size > window.weight && window.olderRemain).toBe(true);
+        }
+      }),
+    );
+  });
+
+  test("a segment that was let go takes voids without complaint, because it will be loaded without them", () => {
+    const window = new ShareWindow();
+    window.load([{ id: 5, sums: [] }], true);
+    expect(window.void(4, { account: 1, weight: 1n, feePpm: 0 })).toBe(false);
+  });
+
+  describe("refuses what can't be", () => {
+    const open = () => {
+      const window = new ShareWindow();
+      window.openSegment(3);
+      return window;
+    };
+    const share = { account: 1, weight: 5n, feePpm: 10 };
+    test.each<[string, string, () => unknown]>([
+      ["a share without a segment", "rewards.segmentOrder", () => new ShareWindow().add(share)],
+      ["a segment that is not newer", "rewards.segmentOrder", () => open().openSegment(3)],
+      ["loading what is loaded", "rewards.segmentOrder", () => open().load([{ id: 3, sums: [] }], false)],
+      [
+        "loading out of order",
+        "rewards.segmentOrder",
+        () =>
+          open().load(
+            [2, 1].map((id) => ({ id, sums: [] })),
+            false,
+          ),
+      ],
+      ["no weight", "rewards.invalidWeight", () => open().add({ ...share, weight: 0n })],
+      ["a fee over everything", "rewards.invalidFee", () => open().add({ ...share, feePpm: 1_000_001 })],
+      ["a fraction of a ppm", "rewards.invalidFee", () => open().add({ ...share, feePpm: 0.5 })],
+      [
+        "sums with more fee than weight",
+        "rewards.invalidWeight",
+        () => open().load([{ id: 1, sums: [{ account: 1, weight: 1n, feeWeight: 1_000_001n }] }], false),
+      ],
+      ["a void of nothing", "rewards.unknownShare", () => open().void(3, share)],
+      ["a void of no segment", "rewards.unknownShare", () => open().void(2, share)],
+      ["an empty window", "rewards.invalidWeight", () => open().weigh(0n)],
+    ])("%s", (_, code, call) => {
+      expect(call).toThrow(RewardsError);
+      expect(call).toThrow(expect.objectContaining({ code }));
+    });
+  });
+});
