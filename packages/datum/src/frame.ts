@@ -69,20 +69,22 @@ export interface Frame {
 /**
  * Cuts a byte stream into frames, whatever the pieces it comes in.
  *
- * The length is checked before any memory is taken for a frame. What is held at most is the frame under way and the pieces pushed since the
- * last `next`: a caller that drains after each push holds one frame and one piece. No byte is copied more than once.
+ * The length is checked before a frame's payload is waited for. A piece that meets an empty reader is used as it lies; only what is left over
+ * is copied, into a buffer that grows by doubling: so each byte is copied a bounded number of times, and a peer that sends single bytes makes
+ * the reader hold bytes, not an object for each. A caller that drains after each push holds at most twice one frame and one piece.
  */
 export class FrameReader {
-  #chunks: Uint8Array[] = [];
-  #offset = 0;
-  #buffered = 0;
+  /** Bytes not yet taken lie from `#start` to `#end`. Bytes before `#start` have been given out and are never written again. */
+  #buffer: Uint8Array = new Uint8Array(0);
+  #start = 0;
+  #end = 0;
   #header: FrameHeader | undefined;
-  #deobfuscate: (word: number) => number;
-  #limit: (header: FrameHeader) => number;
+  readonly #deobfuscate: (word: number) => number;
+  readonly #limit: (header: FrameHeader) => number;
 
   /**
    * @param deobfuscate called once per header, in order
-   * @param limit largest payload that is taken for such a header
+   * @param limit largest payload that is taken for such a header; may refuse the header by throwing
    */
   constructor(deobfuscate: (word: number) => number, limit: (header: FrameHeader) => number) {
     this.#deobfuscate = deobfuscate;
@@ -91,62 +93,57 @@ export class FrameReader {
 
   /** Bytes held that no frame has taken yet. */
   get buffered(): number {
-    return this.#buffered;
+    return this.#end - this.#start;
   }
 
-  push(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.#chunks.push(chunk);
-    this.#buffered += chunk.length;
+  /** Takes a piece of the stream. It must not be changed afterwards: frames are views of it. */
+  push(piece: Uint8Array): void {
+    const held = this.buffered;
+    if (held === 0) {
+      this.#buffer = piece;
+      this.#start = 0;
+      this.#end = piece.length;
+      return;
+    }
+    // A piece of the caller's is always full to its end here, so only a buffer of our own is ever written to.
+    if (this.#end + piece.length > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(held + piece.length, 2 * held));
+      grown.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = grown;
+      this.#start = 0;
+      this.#end = held;
+    }
+    this.#buffer.set(piece, this.#end);
+    this.#end += piece.length;
   }
 
   /**
    * The next whole frame, or undefined when more bytes are needed.
    *
-   * @throws DatumError `badHeader`, `frameTooLarge`
+   * @throws DatumError `badHeader`, `frameTooLarge`, and what `limit` throws
    */
   next(): Frame | undefined {
     if (this.#header === undefined) {
-      if (this.#buffered < HEADER_BYTES) return undefined;
-      const bytes = this.#take(HEADER_BYTES);
-      const word = ((bytes[0] ?? 0) | ((bytes[1] ?? 0) << 8) | ((bytes[2] ?? 0) << 16) | ((bytes[3] ?? 0) << 24)) >>> 0;
-      const header = readHeader(this.#deobfuscate(word));
+      if (this.buffered < HEADER_BYTES) return undefined;
+      const header = readHeader(this.#deobfuscate(readWord(this.#take(HEADER_BYTES))));
       const limit = this.#limit(header);
       if (header.length > limit) throw new DatumError("frameTooLarge", `at most ${limit} payload bytes`, `${header.length}`);
       this.#header = header;
     }
     const header = this.#header;
-    if (this.#buffered < header.length) return undefined;
+    if (this.buffered < header.length) return undefined;
     this.#header = undefined;
     return { header, payload: this.#take(header.length) };
   }
 
-  /** Takes bytes off the front: a view where they lie in one piece. */
+  /** Takes bytes off the front, as a view. */
   #take(count: number): Uint8Array {
-    this.#buffered -= count;
-    const first = this.#chunks[0];
-    if (first === undefined) return new Uint8Array(0);
-    const available = first.length - this.#offset;
-    if (count < available) {
-      const view = first.subarray(this.#offset, this.#offset + count);
-      this.#offset += count;
-      return view;
-    }
-    const whole = count === available ? first.subarray(this.#offset) : new Uint8Array(count);
-    let filled = 0;
-    let used = 0;
-    while (filled < count) {
-      const chunk = this.#chunks[used];
-      if (chunk === undefined) break;
-      const piece = chunk.subarray(this.#offset, this.#offset + count - filled);
-      if (count !== available) whole.set(piece, filled);
-      filled += piece.length;
-      this.#offset += piece.length;
-      if (this.#offset < chunk.length) break;
-      used += 1;
-      this.#offset = 0;
-    }
-    this.#chunks.splice(0, used);
-    return whole;
+    const from = this.#start;
+    this.#start += count;
+    return this.#buffer.subarray(from, this.#start);
   }
+}
+
+function readWord(bytes: Uint8Array): number {
+  return ((bytes[0] as number) | ((bytes[1] as number) << 8) | ((bytes[2] as number) << 16) | ((bytes[3] as number) << 24)) >>> 0;
 }

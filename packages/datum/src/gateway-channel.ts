@@ -5,6 +5,7 @@ import { feedback } from "./feedback.js";
 import { COMMAND, type Frame, type FrameHeader, FrameReader, HELLO_HEADER_KEY, HeaderKey, LARGEST_PAYLOAD } from "./frame.js";
 import { encodeGatewayMessage } from "./gateway-messages.js";
 import { decodeResponse, encodeHello, type HandshakeResponse, MAX_RESPONSE_BYTES } from "./handshake.js";
+import { decodeInfo } from "./info.js";
 import type { LongTermKeys, PoolPublicKey, SessionKeys } from "./keys.js";
 import type { GatewayMessage, PoolMessage } from "./messages.js";
 import { firstNonces } from "./nonce.js";
@@ -49,9 +50,12 @@ export class GatewayChannel {
     );
   }
 
-  /** The first frame of the connection, signed by the long-term key and sealed to the pool's. @throws DatumError `badValue` */
+  /** The first frame of the connection, signed by the long-term key and sealed to the pool's. @throws DatumError `badValue`, `badKey` */
   hello(): Uint8Array {
     const { crypto, longTermKeys, sessionKeys, poolPublicKey, version, nk } = this.#options;
+    if (crypto.sharedKey(poolPublicKey.box, sessionKeys.box.secretKey) === undefined) {
+      throw new DatumError("badKey", "a pool key that a message can be sealed to", "one of low order");
+    }
     const plain = encodeHello(crypto, longTermKeys, sessionKeys, { version, nk }, this.#padding);
     const payload = crypto.seal(plain, poolPublicKey.box);
     const header = { length: payload.length, signed: true, sealed: true, channel: false, command: COMMAND.helloOrPing };
@@ -77,14 +81,18 @@ export class GatewayChannel {
     }
   }
 
-  /** One whole frame for a message. @throws DatumError `badValue`; the channel stays good */
+  /** One whole frame for a message. @throws DatumError `badValue`, `frameTooLarge`: the channel stays good; or the error that ended it */
   send(message: GatewayMessage): Uint8Array {
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#cipher === undefined) throw new DatumError("unexpectedFrame", "a finished handshake", "none yet");
     return this.#cipher.seal(COMMAND.mining, encodeGatewayMessage(message, this.#padding), false);
   }
 
   #limit(header: FrameHeader): number {
-    if (this.#cipher !== undefined) return LARGEST_PAYLOAD;
+    if (this.#cipher !== undefined) {
+      expectChannel(header);
+      return LARGEST_PAYLOAD;
+    }
     if (header.command !== COMMAND.handshakeResponse || !header.signed || !header.sealed || header.channel || header.length < SEAL_BYTES) {
       throw new DatumError("unexpectedFrame", "the handshake response, signed and sealed", describe(header));
     }
@@ -113,19 +121,15 @@ export class GatewayChannel {
   }
 
   #read(cipher: SessionCipher, { header, payload }: Frame): PoolMessage {
-    if (header.sealed || (header.signed && !header.channel)) {
-      throw new DatumError("unexpectedFrame", "a frame of the channel", describe(header));
-    }
+    if (!header.channel) return { type: "ping" };
+    const body = cipher.open(header, payload);
+    // No MAC covers the header: the bodies of the three commands must tell them apart as well.
     if (header.command === COMMAND.helloOrPing) {
-      if (header.channel) cipher.open(header, payload);
+      if (body.length > 0) throw new DatumError("malformedMessage", "a PING without content", `${body.length} bytes`);
       return { type: "ping" };
     }
-    if (header.command === COMMAND.info) {
-      return { type: "info", text: infoText(header.channel ? cipher.open(header, payload) : payload) };
-    }
-    if (header.command !== COMMAND.mining) throw new DatumError("unknownCommand", "command 1, 5 or 7", describe(header));
-    if (!header.channel) throw new DatumError("unencryptedMiningMessage", "mining messages encrypted by the channel", describe(header));
-    const message = decodePoolMessage(cipher.open(header, payload));
+    if (header.command === COMMAND.info) return { type: "info", text: decodeInfo(body) };
+    const message = decodePoolMessage(body);
     if (message.type === "configuration" && !header.signed) {
       throw new DatumError("badSignature", "a configuration signed by the pool's session key", `none (${SIGNATURE_BYTES} bytes missing)`);
     }
@@ -133,8 +137,17 @@ export class GatewayChannel {
   }
 }
 
-function infoText(body: Uint8Array): string {
-  const end = body.indexOf(0);
-  if (end < 0) throw new DatumError("malformedMessage", "an INFO that ends in a NUL", "none");
-  return new TextDecoder().decode(body.subarray(0, end));
+/**
+ * What may come after the handshake, judged by the header alone. Only the empty PING comes unencrypted: were other such frames taken, then
+ * one flipped header byte would turn an encrypted message into a ping, or its ciphertext into a text for the log.
+ */
+function expectChannel(header: FrameHeader): void {
+  const known: readonly number[] = [COMMAND.helloOrPing, COMMAND.mining, COMMAND.info];
+  if (!known.includes(header.command)) throw new DatumError("unknownCommand", "command 1, 5 or 7", describe(header));
+  if (header.channel && !header.sealed) return;
+  if (header.command === COMMAND.mining) {
+    throw new DatumError("unencryptedMiningMessage", "mining messages encrypted by the channel", describe(header));
+  }
+  const emptyPing = header.command === COMMAND.helloOrPing && !header.signed && !header.sealed && header.length === 0;
+  if (!emptyPing) throw new DatumError("unexpectedFrame", "a frame of the channel, or an empty PING", describe(header));
 }

@@ -27,10 +27,10 @@ export function encodeHello(
   hello: { readonly version: string; readonly nk: number },
   padding: PaddingSource,
 ): Uint8Array {
-  const version = new TextEncoder().encode(hello.version);
+  const version = Buffer.from(hello.version, "latin1");
   check(
-    version.length <= MAX_VERSION_BYTES && !version.includes(0),
-    `a version of at most ${MAX_VERSION_BYTES} bytes without NUL`,
+    version.length <= MAX_VERSION_BYTES && !version.includes(0) && version.toString("latin1") === hello.version,
+    `a version of at most ${MAX_VERSION_BYTES} Latin-1 bytes without NUL`,
     hello.version,
   );
   checkUint(hello.nk, 32, "nk");
@@ -78,7 +78,7 @@ export function decodeHello(crypto: DatumCrypto, plain: Uint8Array): Hello {
     longTermBoxKey: keys[1],
     sessionSignKey: keys[2],
     sessionBoxKey: keys[3],
-    version: new TextDecoder("latin1").decode(version),
+    version: Buffer.from(version).toString("latin1"),
     nk,
   };
 }
@@ -131,5 +131,5 @@ export function decodeResponse(
   if (motd.at(-1) !== 0 || motd.indexOf(0) !== motd.length - 1) {
     throw new DatumError("responseMalformed", "a message of the day that ends in its only NUL", `${motd.length} bytes`);
   }
-  return { poolSessionSignKey, poolSessionBoxKey, motd: new TextDecoder().decode(motd.subarray(0, -1)) };
+  return { poolSessionSignKey, poolSessionBoxKey, motd: new TextDecoder("utf-8", { ignoreBOM: true }).decode(motd.subarray(0, -1)) };
 }

@@ -5,6 +5,7 @@ import { feedback } from "./feedback.js";
 import { COMMAND, type Frame, type FrameHeader, FrameReader, HELLO_HEADER_KEY, HeaderKey } from "./frame.js";
 import { decodeGatewayMessage } from "./gateway-messages.js";
 import { decodeHello, encodeResponse, MAX_HELLO_BYTES } from "./handshake.js";
+import { encodeInfo } from "./info.js";
 import type { LongTermKeys, SessionKeys } from "./keys.js";
 import type { GatewayMessage, Hello, PoolMessage } from "./messages.js";
 import { firstNonces } from "./nonce.js";
@@ -87,15 +88,19 @@ export class PoolChannel {
   /**
    * Answers HELLO: one frame, signed by the LONG-TERM key and sealed to the gateway's session key. Once.
    *
-   * @throws DatumError `badKey` when the gateway's session key is one that no secret can be shared with
+   * @throws DatumError `badKey` when the gateway's session key is one that no secret can be shared with: the channel is dead then
    */
   accept(): Uint8Array {
+    if (this.#failure !== undefined) throw this.#failure;
     const { crypto, sessionKeys, motd } = this.#options;
     const hello = this.#hello;
     if (hello === undefined || this.#longTerm === undefined) throw new DatumError("unexpectedFrame", "a HELLO to answer", "none yet");
     if (this.#cipher !== undefined) throw new DatumError("unexpectedFrame", "one answer to HELLO", "a second");
     const sharedKey = crypto.sharedKey(hello.sessionBoxKey, sessionKeys.box.secretKey);
-    if (sharedKey === undefined) throw new DatumError("badKey", "a session key that a secret can be shared with", "one of low order");
+    if (sharedKey === undefined) {
+      this.#failure = new DatumError("badKey", "a session key that a secret can be shared with", "one of low order");
+      throw this.#failure;
+    }
     const nonces = firstNonces(hello.nk, hello.sessionSignKey);
     const sendKey = new HeaderKey(feedback(~hello.nk >>> 0));
     const payload = crypto.seal(encodeResponse(crypto, this.#longTerm, sessionKeys, hello, motd), hello.sessionBoxKey);
@@ -116,17 +121,19 @@ export class PoolChannel {
   /**
    * One whole frame for a message. The configuration is signed by the SESSION key, as the gateway wants it.
    *
-   * @throws DatumError `badValue` for a message that no gateway could work with; the channel stays good
+   * @throws DatumError `badValue` for a message that no gateway could work with, `frameTooLarge`: the channel stays good;
+   *   or the error that ended the channel
    */
   send(message: PoolMessage): Uint8Array {
+    if (this.#failure !== undefined) throw this.#failure;
     const cipher = this.#cipher;
     if (cipher === undefined) throw new DatumError("unexpectedFrame", "a finished handshake", "none yet");
     if (message.type === "ping") return cipher.bare(COMMAND.helloOrPing);
-    if (message.type === "info") return cipher.seal(COMMAND.info, infoText(message.text), false);
+    if (message.type === "info") return cipher.seal(COMMAND.info, encodeInfo(message.text), false);
     return cipher.seal(COMMAND.mining, encodePoolMessage(message), message.type === "configuration");
   }
 
-  /** Judged by the header alone, before memory is taken for the payload. */
+  /** Judged by the header alone, before the payload is waited for. */
   #limit(header: FrameHeader): number {
     if (this.#hello !== undefined) {
       expectMining(header);
@@ -171,10 +178,4 @@ function expectMining(header: FrameHeader): void {
 export function describe(header: FrameHeader): string {
   const flags = (["signed", "sealed", "channel"] as const).filter((flag) => header[flag]);
   return `command ${header.command} (${flags.join(", ") || "no flags"}), ${header.length} bytes`;
-}
-
-function infoText(text: string): Uint8Array {
-  const bytes = new TextEncoder().encode(text);
-  if (bytes.includes(0)) throw new DatumError("badValue", "a text without NUL", "one with it");
-  return Buffer.concat([bytes, Buffer.alloc(1)]);
 }
