@@ -25,7 +25,8 @@ describe.skipIf(zeromq === undefined)("subscribeHashBlock", () => {
   async function startPublisher(endpoint = "tcp://127.0.0.1:*") {
     const publisher = new zeromq!.XPublisher({ linger: 0 });
     onTestFinished(() => publisher.close());
-    await publisher.bind(endpoint);
+    // A publisher that was closed gives its port back in its own time.
+    await vi.waitFor(() => publisher.bind(endpoint), { timeout: 10_000, interval: 20 });
     return publisher;
   }
 

@@ -124,10 +124,10 @@ describe("share window", () => {
         const window = windowOf(log, asked);
         const whole = window.weight;
         for (const size of asked) {
-          window.weigh(size);
+          const { complete } = window.weigh(size);
           window.forget(keep);
-          // Never so much that the window just weighed is not whole.
-          expect(window.weigh(size).complete).toBe(size <= whole ? true : window.weight === whole && !window.olderRemain);
+          // Never so much that the window just weighed is not whole any more.
+          expect(window.weigh(size).complete).toBe(complete);
         }
         expect(window.weight >= keep || window.weight === whole).toBe(true);
         for (const size of asked) {

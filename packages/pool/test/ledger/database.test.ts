@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Database, openDatabase, ShareLog } from "../../src/ledger/index.js";
 import { migrate, readMigrations } from "../../src/ledger/migrations.js";
 import { restoreLinks, serverBinaries } from "../../src/ledger/server-binaries.js";
@@ -62,7 +62,8 @@ describe("embedded database", () => {
     expect(Buffer.byteLength(`${sockets}/.s.PGSQL.5432`)).toBeLessThanOrEqual(107);
     expect(statSync(sockets as string).mode & 0o777).toBe(0o700);
     await database.close();
-    expect(gone(Number(pid))).toBe(true);
+    // The server has ended; that our process has taken notice of its child's end may take a moment more.
+    await vi.waitFor(() => expect(gone(Number(pid))).toBe(true));
     expect(statSync(sockets as string, { throwIfNoEntry: false })).toBeUndefined();
   });
 
