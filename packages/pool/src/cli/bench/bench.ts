@@ -14,6 +14,7 @@ import { type LoadOptions, type LoadReport, type LoadWork, minerScript, RegtestN
 import { resolveConfig } from "../config/index.js";
 import { createLogger } from "../log.js";
 import { type Pool, startPool } from "../pool.js";
+import { askForSplits } from "./coinbaser.js";
 import { profileRooms, type RoomShares } from "./rooms.js";
 
 /** Coinbase kinds whose budgets are 500, 6,500 and 16,000 bytes. */
@@ -22,6 +23,7 @@ const ACCOUNTS = 480;
 /** Of many parts of a second, so that a run is not over before the caches are warm. */
 const SHARES = 60_000;
 const BRANCHES = 12;
+const SPLIT_REQUESTS = 1000;
 const PROVER_RUNS = 50_000;
 /** Out of a CPU's reach: the load finds no blocks. */
 const HARD_BITS = 0x1b00ffff;
@@ -49,6 +51,7 @@ export async function bench(say: (line: string) => void): Promise<void> {
         pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1 },
         node: { ...node.rpc },
         database: { dir: "books" },
+        limits: { coinbaserPerMinute: 6000 },
       },
       dir,
     );
@@ -64,7 +67,10 @@ export async function bench(say: (line: string) => void): Promise<void> {
       const options = { ...common, coinbaseKind, shares: SHARES, usernames: usernames() };
       say(describe(await measure(options)));
     }
-    say(`coinbaser answers, ${ACCOUNTS} accounts: ${await coinbaserMilliseconds(pool)} ms on average`);
+    const { work } = common;
+    const request = { value: BigInt(work.value), prevhash: Buffer.from(work.prevhash, "hex") };
+    const asked = await askForSplits(crypto, { ...pool.address, publicKey: common.poolPublicKey }, request, SPLIT_REQUESTS);
+    say(`splits of ${asked.outputs} outputs: answered in ${asked.median.toFixed(1)} ms (median), ${asked.p99.toFixed(1)} ms (99 %)`);
   } finally {
     for (const stop of stops.reverse()) await stop();
     rmSync(dir, { recursive: true, force: true });
@@ -147,11 +153,4 @@ async function proverRate(): Promise<number> {
   const started = performance.now();
   for (let nonce = 0; nonce < PROVER_RUNS; nonce++) prover.prove({ ...input, nonce });
   return Math.round((PROVER_RUNS / (performance.now() - started)) * 1000);
-}
-
-async function coinbaserMilliseconds(pool: Pool): Promise<string> {
-  const metric = await pool.metrics.getSingleMetric("openprime_coinbaser_seconds")?.get();
-  const total = (name: string): number =>
-    metric?.values.find((value) => (value as { metricName?: string }).metricName?.endsWith(name) === true)?.value ?? Number.NaN;
-  return ((total("_sum") / total("_count")) * 1000).toFixed(2);
 }
