@@ -38,22 +38,33 @@ export function codeOf(error: unknown): string | undefined {
 }
 
 /** What to do about errors of other rooms and of the operating system, by code; the rooms themselves know nothing of commands. */
-const TODO: Readonly<Record<string, string>> = {
+export const WHAT_TO_DO = {
   EADDRINUSE: "another process has that port: stop it, or set listen.port to another one",
   EADDRNOTAVAIL: "this machine has no such address: set listen.host to one it has, or to 0.0.0.0",
   EACCES: "the user that runs the pool may not do that: look at the owner and the mode of the file, or take a port over 1023",
   ENOSPC: "the disk is full: make room, then start the pool again",
   EMFILE: "too many open files: raise the limit (ulimit -n, or LimitNOFILE= in the unit)",
-  unreachable: "start the node, or correct node.url; `openprime doctor` tells which",
+  ENOTFOUND: "no machine has that name: correct it, or give an IP address",
+  unreachable: "start the node, or correct node.url",
   unauthorized: "give node.cookieFile, or node.user and node.password, as the node has them",
-};
+  wrongNetwork: "set network to the node's, or node.url to a node of the right network",
+  wrongGenesis: "set node.url to a node of the right network",
+  "ledger.unreachable": "start the database or correct database.url; for the pool's own, look at the owner and the mode of database.dir",
+  "ledger.locked": "stop that pool (its machine and process id stand behind its name), or give this one a database of its own",
+  "ledger.serverTooOld": "upgrade it, or leave database.url out to use the embedded server",
+  "ledger.schemaTooNew": "run the newer version of the program that made it",
+  "ledger.embeddedUnavailable": "npm run setup, or give a server of your own in database.url",
+  "ledger.embeddedUser": "run the pool as an ordinary user, or give a server of your own in database.url",
+} as const satisfies Record<string, string>;
 
 /** What to do about `error`; undefined for an error nobody expected (it has no code, or is a programming error of Node's). */
 export function todoOf(error: unknown): string | undefined {
   if (error instanceof CliError) return error.todo;
   const code = codeOf(error);
   if (code === undefined || code.startsWith("ERR_")) return undefined;
-  return TODO[code] ?? `run \`openprime doctor\`; docs/errors.md explains the code ${code}`;
+  return Object.hasOwn(WHAT_TO_DO, code)
+    ? WHAT_TO_DO[code as keyof typeof WHAT_TO_DO]
+    : `run \`openprime doctor\`; docs/errors.md explains the code ${code}`;
 }
 
 /**
@@ -67,4 +78,9 @@ export function printError(error: unknown, stderr: { write(text: string): unknow
   }
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   stderr.write(`openprime: unexpected error, please report it:\n${stack}\n`);
+}
+
+/** A path as it can be pasted into a shell. */
+export function shellWord(path: string): string {
+  return /^[\w./~+:@-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -4,7 +4,7 @@ import { join, relative } from "node:path";
 import { NETWORKS, type NetworkName } from "@openprime/bitcoin";
 import type { DatumCrypto } from "@openprime/datum";
 import { configTemplate, resolveConfig, type SettingPath } from "./config/index.js";
-import { CliError } from "./errors.js";
+import { CliError, shellWord } from "./errors.js";
 import type { CommandIo } from "./io.js";
 import { createKeyFile, writeNew } from "./keys.js";
 
@@ -76,7 +76,7 @@ interface Written {
 
 function nextSteps({ configFile, keyFile, publicKey, payoutMissing }: Written): string {
   const here = relative(process.cwd(), configFile) === CONFIG_FILE;
-  const option = here ? "" : ` --config ${configFile}`;
+  const option = here ? "" : ` --config ${shellWord(configFile)}`;
   const steps = [
     payoutMissing
       ? `Set pool.payoutAddress in ${configFile} (the pool can't start without), and look at node.*`

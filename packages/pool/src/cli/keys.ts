@@ -8,7 +8,7 @@
 import { closeSync, fstatSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
 import { type DatumCrypto, encodePublicKey, type LongTermKeys, longTermKeysFromSeeds } from "@openprime/datum";
 import { z } from "zod";
-import { CliError, codeOf, messageOf } from "./errors.js";
+import { CliError, codeOf, messageOf, shellWord } from "./errors.js";
 
 const FORMAT = "openprime-keys/1";
 const SEED_BYTES = 32;
@@ -108,7 +108,7 @@ function readPrivate(file: string): string {
       const todo = "`openprime init` makes one; keys.file tells where it is. Restore it from the backup if gateways already use the pool";
       throw new CliError("keyFileMissing", `there is no key file ${file}`, todo, { cause: error });
     }
-    const todo = `run the pool as the user that owns the file, or: chown USER ${file}`;
+    const todo = `run the pool as the user that owns the file, or: chown USER ${shellWord(file)}`;
     throw new CliError("keyFileUnreadable", `can't read the key file ${file}: ${messageOf(error)}`, todo, { cause: error });
   }
   try {
@@ -116,7 +116,11 @@ function readPrivate(file: string): string {
     const mode = fstatSync(handle).mode & 0o777;
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
       const octal = mode.toString(8).padStart(4, "0");
-      throw new CliError("keyFileExposed", `other users can read the key file ${file} (mode ${octal}, expected 0600)`, `chmod 600 ${file}`);
+      throw new CliError(
+        "keyFileExposed",
+        `other users can read the key file ${file} (mode ${octal}, expected 0600)`,
+        `chmod 600 ${shellWord(file)}`,
+      );
     }
     return readFileSync(handle, "utf8");
   } finally {

@@ -8,6 +8,7 @@ import { printError } from "./errors.js";
 import { CONFIG_FILE, init } from "./init.js";
 import type { CommandIo } from "./io.js";
 import { showKeys } from "./show-keys.js";
+import { endSignal } from "./signals.js";
 import { version } from "./version.js";
 
 /**
@@ -34,10 +35,8 @@ export async function run(args: readonly string[], env: Environment, io: Command
 
 /** Runs the command of this process: its arguments, streams and signals. */
 export async function main(): Promise<void> {
-  const stop = new AbortController();
-  // Once only: a second Ctrl-C meets no handler and ends the process at once.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort(signal));
-  process.exitCode = await run(process.argv.slice(2), process.env, { stdout: process.stdout, stderr: process.stderr, signal: stop.signal });
+  const signal = endSignal(process, () => performance.now());
+  process.exitCode = await run(process.argv.slice(2), process.env, { stdout: process.stdout, stderr: process.stderr, signal });
 }
 
 function describeCommands(env: Environment, io: CommandIo, done: (exitCode: number) => void): Command {

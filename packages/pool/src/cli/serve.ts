@@ -6,6 +6,10 @@ import type { CommandIo } from "./io.js";
 import { readKeyFile } from "./keys.js";
 import { createLogger } from "./log.js";
 import { startPool } from "./pool.js";
+import { StatusLine } from "./status-line.js";
+
+/** How often the log tells that the pool lives and what it did. */
+const STATUS_MS = 60_000;
 
 /**
  * Runs a pool. What it does is told in the log, on stderr.
@@ -29,12 +33,20 @@ export async function serve(config: Config, io: CommandIo): Promise<number> {
     }
     throw error;
   }
+  const status = new StatusLine(pool, config.network);
+  const told = setInterval(() => {
+    status.next().then(
+      (fields) => log.info(fields, "status"),
+      (error: unknown) => log.error({ err: error }, "the status could not be told"),
+    );
+  }, STATUS_MS);
   const exitCode = await new Promise<number>((resolve) => {
     if (io.signal.aborted) resolve(0);
     io.signal.addEventListener("abort", () => resolve(0), { once: true });
     // Another pool has taken the books: to go on would be to promise what we can't keep.
     pool.database.once("fatal", () => resolve(1));
   });
+  clearInterval(told);
   log.info("stopping: shares under way are committed and answered");
   await pool.close();
   log.info("stopped");

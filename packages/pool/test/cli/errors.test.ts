@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import { describe, expect, it } from "vitest";
-import { CliError, printError, todoOf } from "../../src/cli/errors.js";
+import { CliError, printError, shellWord, todoOf } from "../../src/cli/errors.js";
 import { capture, listening } from "./support.js";
 
 function printed(error: unknown): string {
@@ -21,7 +21,7 @@ describe("printError", () => {
   });
 
   it("sends codes of other rooms to their page", () => {
-    expect(todoOf(Object.assign(new Error("no"), { code: "wrongGenesis" }))).toContain("docs/errors.md explains the code wrongGenesis");
+    expect(todoOf(Object.assign(new Error("no"), { code: "ledger.closed" }))).toContain("docs/errors.md explains the code ledger.closed");
   });
 
   it("shows the stack of what nobody expected", () => {
@@ -29,5 +29,15 @@ describe("printError", () => {
     expect(printed(error)).toContain(error.stack);
     expect(printed(Object.assign(new Error("bad call"), { code: "ERR_INVALID_ARG_TYPE" }))).toContain("unexpected error");
     expect(printed("text")).toContain("unexpected error, please report it:\ntext");
+  });
+});
+
+describe("shellWord", () => {
+  it.each([
+    ["/home/pool/openprime.yaml", "/home/pool/openprime.yaml"],
+    ["/home/my pool/keys.json", "'/home/my pool/keys.json'"],
+    ["it's", "'it'\\''s'"],
+  ])("writes %j as %j", (path, word) => {
+    expect(shellWord(path)).toBe(word);
   });
 });

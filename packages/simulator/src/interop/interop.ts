@@ -1,8 +1,9 @@
 /** A real gateway against the pool for a while, and what came of it. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addressToScript, NETWORKS, scriptToAddress } from "@openprime/bitcoin";
+import { rejectReasonName } from "@openprime/datum";
 import { SimulatorError } from "../errors.js";
 import { minerScript } from "../gateway/addresses.js";
 import { RegtestNode } from "../node/regtest-node.js";
@@ -81,7 +82,19 @@ export function missing(options: Pick<InteropOptions, "gateway" | "bitcoind">): 
   if (options.bitcoind !== undefined && !existsSync(options.bitcoind)) {
     return `there is no bitcoind at ${options.bitcoind}. Leave --bitcoind out to use the simulator's own node.`;
   }
+  for (const program of [options.gateway, options.bitcoind]) {
+    if (program !== undefined && !isProgram(program)) return `${program} is not a program that may be run here.`;
+  }
   return undefined;
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -141,6 +154,8 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
   let told = 0;
   while (elapsed() < options.minutes * 60 && !signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, 500));
+    // Ctrl-C goes to the programs as well: from here on they may end.
+    if (signal.aborted) break;
     for (const one of [running.node, running.pool, running.gateway]) one.check();
     if (elapsed() - told < 30) continue;
     told = elapsed();
@@ -172,7 +187,7 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
 function problems(log: GatewayLog): string[] {
   const found: string[] = [];
   if (log.accepted === 0) found.push("no share was accepted: run longer, a share takes 2^32 hashes on average");
-  if (log.rejected > 0) found.push(`${log.rejected} shares were refused, reasons ${log.reasons.join(", ")}`);
+  if (log.rejected > 0) found.push(`${log.rejected} shares were refused${byReason(log.reasons)}`);
   if (log.unknownResponses > 0) found.push(`${log.unknownResponses} share responses were unknown to the gateway`);
   if (log.unknownCommands > 0) found.push(`${log.unknownCommands} commands were unknown to the gateway`);
   if (log.coinbaserTimeouts > 0) found.push(`${log.coinbaserTimeouts} splits did not come in time`);
@@ -187,16 +202,32 @@ export function describeReport(report: InteropReport): string {
   const { gateway, miners } = report;
   return [
     `node             ${report.node}`,
-    `time             ${report.minutes.toFixed(1)} minutes, ${(miners.hashesPerSecond / 1e6).toFixed(2)} MH/s`,
+    `time             ${report.minutes.toFixed(1)} minutes, ${miners.hashesPerSecond.toLocaleString("en")} hashes/s`,
     `handshakes       ${gateway.handshakes} (${report.reconnects} reconnects), greeting "${gateway.motd ?? ""}"`,
+    ...gateway.drops.slice(-5).map((line) => `                 ${line}`),
     `configuration    tag "${gateway.tag ?? ""}", prime id ${gateway.primeId ?? "none"}, minimum difficulty ${gateway.minimumDifficulty ?? "none"}`,
     `                 payout script ${gateway.payoutScript ?? "none"}`,
-    `splits           ${gateway.coinbaserOutputs.length}, outputs ${gateway.coinbaserOutputs.slice(-10).join(" ") || "none"}, ${gateway.coinbaserTimeouts} late`,
-    `shares           ${gateway.accepted} accepted, ${gateway.rejected} refused, ${gateway.unknownResponses} unknown responses`,
-    `miners           ${miners.submitted} submitted, ${miners.accepted} taken by the gateway, ${miners.refused} refused by it`,
+    `coinbaser        ${gateway.coinbaserOutputs.length} splits, outputs of the last ones: ${gateway.coinbaserOutputs.slice(-10).join(" ") || "none"}; ${gateway.coinbaserTimeouts} late`,
+    `shares           ${gateway.accepted} accepted, ${gateway.rejected} refused${byReason(gateway.reasons)}, ${gateway.unknownResponses} unknown responses`,
+    `at the gateway   ${miners.submitted} submitted by the miners, ${miners.accepted} taken, ${miners.refused} refused`,
     `blocks           ${gateway.blocksFound} found, ${gateway.blocksTaken} taken by the node`,
     `pool warnings    ${report.poolWarnings.length}`,
-    ...report.poolWarnings.slice(-5).map((line) => `                 ${line}`),
+    ...report.poolWarnings.slice(-5).map((line) => `                 ${warningText(line)}`),
     report.problems.length === 0 ? "all is well" : `PROBLEMS\n${report.problems.map((line) => `  - ${line}`).join("\n")}`,
   ].join("\n");
+}
+
+/** ` (stale 12, duplicate 3)`; "" for none. */
+function byReason(reasons: readonly number[]): string {
+  const counts = new Map<number, number>();
+  for (const code of reasons) counts.set(code, (counts.get(code) ?? 0) + 1);
+  const words = [...counts].map(([code, count]) => `${rejectReasonName(code) ?? code} ${count}`);
+  return words.length === 0 ? "" : ` (${words.join(", ")})`;
+}
+
+/** A line of the pool's JSON log, for people. */
+function warningText(line: string): string {
+  const { level: _, time, msg, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const rest = Object.entries(fields).map(([name, value]) => ` ${name}=${JSON.stringify(value)}`);
+  return `${new Date(Number(time)).toISOString().slice(11, 19)} ${String(msg)}${rest.join("")}`;
 }

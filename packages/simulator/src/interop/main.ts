@@ -67,7 +67,7 @@ function readOptions(args: readonly string[]): { options: InteropOptions; json: 
 /** Runs the command; answers the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => stop.abort());
   try {
     const read = readOptions(args);
     if (read === undefined) {

@@ -56,7 +56,8 @@ export class Program {
   /** @throws SimulatorError `interopFailed` when it has ended */
   check(): void {
     if (this.#ended === undefined) return;
-    throw new SimulatorError("interopFailed", `${this.name} ended by itself (${this.#ended}); its last words:\n${this.#tail.join("\n")}`);
+    const words = this.#tail.length === 0 ? "it said nothing" : `its last words:\n${this.#tail.join("\n")}`;
+    throw new SimulatorError("interopFailed", `${this.name} ended by itself (${this.#ended}); ${words}`);
   }
 
   /** Asks it to end, and makes it after ten seconds. */

@@ -1,6 +1,8 @@
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { emptyGatewayLog, readGatewayLine } from "../../src/interop/gateway.js";
-import { missing } from "../../src/interop/interop.js";
+import { describeReport, missing } from "../../src/interop/interop.js";
 import { main } from "../../src/interop/main.js";
 import { readNotify, stratumHeader } from "../../src/interop/stratum-work.js";
 
@@ -47,11 +49,36 @@ describe("the gateway's log", () => {
   });
 });
 
+describe("the report", () => {
+  it("names refusals, disconnections and the pool's warnings", () => {
+    const gateway = emptyGatewayLog();
+    for (const line of LINES) readGatewayLine(gateway, line);
+    gateway.reasons.push(25, 25);
+    const text = describeReport({
+      node: "a node",
+      minutes: 2,
+      gateway,
+      reconnects: 1,
+      miners: { submitted: 3, accepted: 3, refused: 0, hashesPerSecond: 1_234_567 },
+      poolWarnings: ['{"level":40,"time":0,"peer":"a b","msg":"no good"}'],
+      problems: ["one"],
+    });
+    expect(text).toContain("(highHash 1, stale 2), 1 unknown responses");
+    expect(text).toContain("No data received from server in over 60 seconds");
+    expect(text).toContain('00:00:00 no good peer="a b"');
+    expect(text).toContain("1,234,567 hashes/s");
+    expect(text).toContain("PROBLEMS\n  - one");
+  });
+});
+
 describe("the command", () => {
   it("says in words how to get a gateway, and ends with 2", async () => {
     expect(missing({ gateway: "/nowhere/datum_gateway", bitcoind: undefined })).toMatch(/there is no gateway at .*build it/s);
     expect(missing({ gateway: process.execPath, bitcoind: "/nowhere/bitcoind" })).toMatch(/no bitcoind at/);
     expect(missing({ gateway: process.execPath, bitcoind: undefined })).toBeUndefined();
+    const text = fileURLToPath(import.meta.url);
+    expect(missing({ gateway: text, bitcoind: undefined })).toBe(`${text} is not a program that may be run here.`);
+    expect(missing({ gateway: process.execPath, bitcoind: dirname(text) })).toBe(`${dirname(text)} is not a program that may be run here.`);
     expect(await main(["--gateway", "/nowhere/datum_gateway"])).toBe(2);
     expect(await main([])).toBe(2);
     expect(await main(["--gateway", "/nowhere", "--minutes", "0"])).toBe(2);

@@ -3,7 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { AddressError, addressToScript, NETWORKS, type Network } from "@openprime/bitcoin";
-import { codeOf, messageOf } from "../errors.js";
+import { codeOf, messageOf, shellWord } from "../errors.js";
 import { ConfigError, type ConfigProblem, invalidConfig, showValue } from "./problems.js";
 import { environmentName, SETTING_PATHS, SETTINGS, type Setting, type SettingPath, type SettingValues } from "./settings.js";
 import { type PartialSettings, type RawSettings, readEnvironment, readObject, readYaml } from "./sources.js";
@@ -254,5 +254,5 @@ function checkNodeAccess(given: ReadonlySet<SettingPath>, report: Report): void 
 function modeWarnings(path: string, shown: string, raw: RawSettings): string[] {
   const holdsSecret = [...raw.values.keys()].some((setting) => SETTINGS[setting].secret);
   if (!holdsSecret || process.platform === "win32" || (statSync(path).mode & 0o077) === 0) return [];
-  return [`${shown} holds a password and others on this machine can read it: chmod 600 ${shown}`];
+  return [`${shown} holds a password and others on this machine can read it: chmod 600 ${shellWord(shown)}`];
 }

@@ -198,7 +198,7 @@ export const SETTINGS = {
   }),
   "log.level": setting(z.enum(["trace", "debug", "info", "warn", "error"]), {
     allowed: "trace, debug, info, warn or error",
-    about: "Least weight of a line that is logged. Single shares are logged at debug.",
+    about: "Least weight of a line that is logged. Accepted shares are logged one by one at debug.",
     fallback: "info",
   }),
   "log.format": setting(z.enum(["text", "json"]), {

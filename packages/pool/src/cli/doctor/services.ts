@@ -6,7 +6,7 @@ import pg from "pg";
 import { pino } from "pino";
 import { openDatabase } from "../../ledger/index.js";
 import { type Config, redactUrl } from "../config/index.js";
-import { codeOf, messageOf, todoOf } from "../errors.js";
+import { codeOf, messageOf, todoOf, WHAT_TO_DO } from "../errors.js";
 import { type Check, fail, ok, warn } from "./report.js";
 
 const TIMEOUT_MS = 5000;
@@ -31,8 +31,7 @@ export interface ServerFacts {
 export function serverVerdict(shown: string, { version, text, may_create }: ServerFacts): Check {
   const name = "database";
   if (version < LEAST_POSTGRES * 10_000) {
-    const todo = "upgrade it, or leave database.url out to use the embedded server";
-    return fail(name, `${shown} is PostgreSQL ${text}, ${LEAST_POSTGRES} or newer is needed`, todo);
+    return fail(name, `${shown} is PostgreSQL ${text}, ${LEAST_POSTGRES} or newer is needed`, WHAT_TO_DO["ledger.serverTooOld"]);
   }
   if (!may_create) {
     return fail(name, `the user of ${shown} may not create a schema there`, "make it the database's owner: ALTER DATABASE … OWNER TO …");
@@ -108,7 +107,7 @@ export async function checkBitcoinNode(config: Config, now: () => number): Promi
     return [found, await clockCheck(client, info, now)];
   } catch (error) {
     if (!(error instanceof NodeError)) throw error;
-    return [fail("node", `${url}: ${error.message}`, todoOf(error) ?? "start the node, or correct node.url")];
+    return [fail("node", `${url}: ${error.message}`, todoOf(error) ?? WHAT_TO_DO.unreachable)];
   } finally {
     await client.close();
   }
@@ -118,8 +117,11 @@ function chainCheck(info: BlockchainInfo, config: Config): Check {
   const name = "node";
   const { network, node } = config;
   if (info.chain !== network.chain) {
-    const todo = "set network to the node's, or node.url to a node of the right network";
-    return fail(name, `the node is on the chain "${info.chain}", the pool on ${network.name} ("${network.chain}")`, todo);
+    return fail(
+      name,
+      `the node is on the chain "${info.chain}", the pool on ${network.name} ("${network.chain}")`,
+      WHAT_TO_DO.wrongNetwork,
+    );
   }
   const place = `chain ${info.chain}, block ${info.blocks}`;
   if (info.initialblockdownload || info.headers > info.blocks + 1) {
