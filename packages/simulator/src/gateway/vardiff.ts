@@ -79,13 +79,15 @@ export class Vardiff {
 
   /**
    * The miner found a share. True when it is so much too fast that it must get quickdiff work at once; {@link difficulty} is then the new one.
+   *
+   * @param mayJump false while there is no work that quickdiff can be made of
    */
-  share(now: number): boolean {
+  share(now: number, mayJump = true): boolean {
     this.#shares += 1;
     const elapsed = now - this.#since;
     if (this.#difficulty !== this.#told || this.#shares < QUICK_SHARES || elapsed < SHORTEST_MS) return false;
     const period = Math.max(1, Math.floor(elapsed / this.#shares));
-    if (this.#jumping || period >= Math.floor(this.#sharePeriodMs / QUICK_FACTOR)) {
+    if (!mayJump || this.#jumping || period >= Math.floor(this.#sharePeriodMs / QUICK_FACTOR)) {
       this.#adjust(now);
       return false;
     }
