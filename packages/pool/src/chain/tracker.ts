@@ -157,6 +157,10 @@ export class ChainTracker implements ChainView {
     return this.#tip?.parent;
   }
 
+  known(hash: Uint8Array): Parent | undefined {
+    return this.#parents.get(hash)?.parent;
+  }
+
   parent(hash: Uint8Array, claimedHeight: number): Parent | undefined {
     const known = this.#parents.get(hash);
     if (known !== undefined) return known.parent;
@@ -203,19 +207,26 @@ export class ChainTracker implements ChainView {
 
   /**
    * The most that a coinbase on that parent can plausibly be worth: the subsidy plus twice the recent highest fees, satoshis. A request for
-   * more is no job's. On a parent that is not known the tip's height counts; 0 before the first tip.
+   * more is no job's. On a parent that is not known, or lies deep, the tip's height counts; 0 before the first tip.
    */
   maxValue(prevhash: Uint8Array): bigint {
-    const tip = this.#tip?.parent;
-    if (tip === undefined) return 0n;
-    const known = this.#parents.get(prevhash)?.parent;
-    const height = known === undefined || known.state === "unknown" || known.state === "invalid" ? tip.height : known.height;
-    return this.subsidy(height + 1) + 2n * this.highestFees();
+    const parent = this.#nearTip(prevhash);
+    return parent === undefined ? 0n : this.subsidy(parent.height + 1) + 2n * this.highestFees();
   }
 
-  /** Compact target of a block on that parent; the tip's where the node has not told of the parent. Undefined before the first tip. */
+  /**
+   * Compact target of a block on that parent; the tip's where the node has not told of the parent, or it lies so deep that nobody builds on it
+   * (its target may be of another age, and the asker chose it). Undefined before the first tip.
+   */
   childBits(prevhash: Uint8Array): number | undefined {
-    return this.#parents.get(prevhash)?.parent.childBits ?? this.#tip?.parent.childBits;
+    return this.#nearTip(prevhash)?.childBits;
+  }
+
+  /** The parent if the node has told of it and it may be built on in good faith: the tip, its rivals, what came just before. Else the tip. */
+  #nearTip(prevhash: Uint8Array): Parent | undefined {
+    const tip = this.#tip?.parent;
+    const known = this.#parents.get(prevhash)?.parent;
+    return tip !== undefined && known?.childBits !== undefined && known.height >= tip.height - 1 ? known : tip;
   }
 
   // Waiting for the node.

@@ -152,7 +152,7 @@ async function assemble(
   for (const { prevhash, height } of await tentativeRounds(database)) {
     // Asked of the node anew; one that it has told of meanwhile is settled at once.
     const parent = chain.parent(prevhash, height - 1);
-    if (parent?.state === "tip" || parent?.state === "stale") await shareLog.confirmRound(prevhash);
+    if (parent?.state === "tip" || parent?.state === "stale") decideRound(parent, shareLog, log);
   }
 
   const scheme = tides(config.tides.window);
@@ -228,21 +228,37 @@ async function assemble(
 
 /** A new tip ends a segment of the log; a parent that turned up, or never did, decides about the shares that were taken on trust. */
 function followChain(chain: ChainTracker, shareLog: ShareLog, log: Logger): void {
-  const failed = (what: string) => (error: LedgerError) => log.error({ code: error.code, error: error.message }, `${what} failed`);
   chain.onTip((tip) => {
-    shareLog.openSegment(tip.hash).catch(failed("opening a segment of the share log"));
+    shareLog.openSegment(tip.hash).catch(failed(log, "opening a segment of the share log"));
   });
-  chain.onParentKnown((parent) => {
-    shareLog.confirmRound(parent.hash).catch(failed("confirming tentative shares"));
-  });
+  chain.onParentKnown((parent) => decideRound(parent, shareLog, log));
   chain.onParentInvalid((parent) => {
     shareLog
       .voidTentative(parent.hash)
       .then((voided) =>
         log.warn({ parent: reverseHex(parent.hash), voided }, "the node does not have a parent: its tentative shares are taken back"),
       )
-      .catch(failed("voiding tentative shares"));
+      .catch(failed(log, "voiding tentative shares"));
   });
+}
+
+/** The node has a parent: shares that were taken on trust are good, unless they had claimed another height of it than it has. */
+function decideRound(parent: Parent, shareLog: ShareLog, log: Logger): void {
+  shareLog.confirmRound(parent.hash, parent.height + 1).catch(failed(log, "confirming tentative shares"));
+  shareLog.voidTentative(parent.hash).then(
+    (voided) => {
+      if (voided === 0) return;
+      log.warn(
+        { parent: reverseHex(parent.hash), height: parent.height, voided },
+        "tentative shares claimed another height: they are taken back",
+      );
+    },
+    failed(log, "voiding tentative shares"),
+  );
+}
+
+function failed(log: Logger, what: string): (error: LedgerError) => void {
+  return (error) => log.error({ code: error.code, error: error.message }, `${what} failed`);
 }
 
 /** What the books call the outcomes of a submission. */

@@ -308,7 +308,11 @@ export class Connection implements SessionConnection {
    * own. The session stays with the connection that holds it until a frame from this one passes its MAC.
    */
   #onSession(session: GatewaySession): void {
-    if (this.#state === "closed") return;
+    if (this.#state === "closed") {
+      // Else a session that nobody ever held would push out one that a gateway comes back to.
+      this.context.registry.detach(session, this);
+      return;
+    }
     this.#session = session;
     this.context.registry.attach(session, this);
     this.#guard(() => {

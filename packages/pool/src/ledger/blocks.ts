@@ -41,6 +41,10 @@ interface BlockRow {
   found_at: Date;
 }
 
+/** What columns hold. Height, value and count are the gateway's claims: one that no block can have is recorded as the largest. */
+const MAX_INTEGER = 2 ** 31 - 1;
+const MAX_BIGINT = 2n ** 63n - 1n;
+
 export class Blocks {
   readonly #database: Database;
   readonly #now: () => number;
@@ -56,11 +60,11 @@ export class Blocks {
     const { rowCount } = await this.#database.pool.query(INSERT_BLOCK, [
       Buffer.from(block.hash),
       Buffer.from(block.parent.hash),
-      block.height,
+      Math.min(block.height, MAX_INTEGER),
       Buffer.from(block.header),
       Buffer.from(block.coinbase),
-      block.coinbaseValue,
-      block.transactionCount,
+      block.coinbaseValue < MAX_BIGINT ? block.coinbaseValue : MAX_BIGINT,
+      Math.min(block.transactionCount, MAX_INTEGER),
       block.sessionId,
       block.splitId ?? null,
       block.pin,

@@ -227,13 +227,16 @@ export class ShareLog {
     });
   }
 
-  /** The parent turned out to exist: its shares are tentative no more. Answers how many there were. */
-  confirmRound(prevhash: Uint8Array): Promise<number> {
+  /**
+   * The parent turned out to exist: its shares are tentative no more, if they were made for `height`, that of its child. Answers how many there
+   * were. The others never were work on it; `voidTentative` takes them back.
+   */
+  confirmRound(prevhash: Uint8Array, height: number): Promise<number> {
     return this.exclusive("confirming a round", async (client) => {
       const { rows } = await client.query<{ id: number }>(FIND_ROUND, [Buffer.from(prevhash)]);
       if (rows[0] === undefined) return 0;
       const round = rows[0].id;
-      return (await this.#transaction(client, () => client.query(CONFIRM_ROUND, [round]))).rowCount ?? 0;
+      return (await this.#transaction(client, () => client.query(CONFIRM_ROUND, [round, height]))).rowCount ?? 0;
     });
   }
 
@@ -319,15 +322,18 @@ export class ShareLog {
         if (places === undefined) continue;
         return this.#answer(shares, places);
       } catch (error) {
-        const refused = error instanceof pg.DatabaseError && !passes(error);
-        // One row that the database can't take must not take its neighbours along: halve the batch until it is alone.
+        const refused = !passes(error) && !(error instanceof LedgerError);
+        // One row that the database can't take, or that we can't write down for it, must not take its neighbours along: halve the batch until
+        // it is alone.
         if (refused && shares.length > 1) {
+          // After an error that is not the server's word the connection's state is open.
+          if (!(error instanceof pg.DatabaseError)) this.#dropClient();
           const middle = batch.indexOf(shares[shares.length >> 1] as ShareEntry);
           await this.#settle(batch.slice(0, middle));
           return this.#settle(batch.slice(middle));
         }
         this.#dropClient();
-        if (refused || error instanceof LedgerError || !passes(error) || this.#abort.signal.aborted) return this.#refuse(batch, error);
+        if (refused || error instanceof LedgerError || this.#abort.signal.aborted) return this.#refuse(batch, error);
         if (this.#state === "running") {
           this.#state = "waiting";
           this.#database.log.warn(

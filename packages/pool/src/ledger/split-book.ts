@@ -71,6 +71,8 @@ export class SplitBook implements LogFollower {
   readonly #modules: SplitBookModules;
   readonly #window = new ShareWindow();
   #snapshot: Snapshot | undefined;
+  /** Largest window asked for: a difficulty that falls for one block (test networks) or one request must not cost the memory of the others. */
+  #largest = 0n;
   #loading = false;
 
   private constructor(options: SplitBookOptions, modules: SplitBookModules) {
@@ -163,7 +165,8 @@ export class SplitBook implements LogFollower {
       this.#loadMore(size * KEPT_WINDOWS);
       return undefined;
     }
-    this.#window.forget(size * KEPT_WINDOWS);
+    if (size > this.#largest) this.#largest = size;
+    this.#window.forget(this.#largest * KEPT_WINDOWS);
     const snapshot: Snapshot = { size, position, at, weights, splits: new Map() };
     // An empty log has nothing to pin: the first share should count at once.
     if (weights.totalWeight > 0n) this.#snapshot = snapshot;

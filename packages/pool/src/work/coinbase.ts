@@ -109,6 +109,28 @@ export function coinbaseValue(coinbaseId: number, job: JobSection): bigint {
   return coinbaseId === SUBSIDY_ONLY ? subsidy(job.height, NETWORKS.mainnet) : job.coinbaseValue;
 }
 
+/**
+ * Whether a coinbase is this pool's at all: it has the form, tag and prime id of the session, or an output to the pool's script. The proof of
+ * work of any other block of the chain is there for everybody to copy, and is nothing that this pool found.
+ */
+export function isOfPool(held: HeldCoinbase, findings: CoinbaseFindings, payoutScript: Uint8Array): boolean {
+  if (findings.shape === undefined) return true;
+  try {
+    return parseCoinbase(withoutExtranonce(held)).outputs.some(({ script }) => sameBytes(script, payoutScript));
+  } catch {
+    // No transaction: no node would take a block with it.
+    return false;
+  }
+}
+
+/** The coinbase with a zero extranonce. */
+function withoutExtranonce(held: HeldCoinbase): Uint8Array {
+  const bytes = new Uint8Array(held.size);
+  bytes.set(held.coinb1);
+  bytes.set(held.coinb2, held.coinb1.length + EXTRANONCE_BYTES);
+  return bytes;
+}
+
 interface Shape {
   readonly transaction: Coinbase;
   readonly script: ScriptSig;
@@ -122,9 +144,7 @@ function refused(why: Refusal): CoinbaseFindings {
 
 /** Parse the transaction with a zero extranonce; the extranonce's place is found by offset, never by its value. */
 function parseShape(held: HeldCoinbase): Shape | string {
-  const bytes = new Uint8Array(held.size);
-  bytes.set(held.coinb1);
-  bytes.set(held.coinb2, held.coinb1.length + EXTRANONCE_BYTES);
+  const bytes = withoutExtranonce(held);
   if (bytes[INPUT_COUNT_OFFSET] === 0) return "not in the form without witness";
   let transaction: Coinbase;
   try {

@@ -4,11 +4,14 @@
  *
  * The order of the checks is the design's ("Shares"), and the first that fails names the reason. But before any of them can refuse a share
  * its hash is held against the network's target, as soon as job, coinbase and extranonce allow: a found block is never lost.
+ *
+ * A parent that the chain does not hold is entered there only by a share that is good for everything else, so that its price is the work of a
+ * share: until then a stand-in is judged.
  */
 import { meetsTarget, type Network, type ShareProver, shareTarget, targetBytes, targetFromBits } from "@openprime/bitcoin";
 import { JOB_COUNT, type Share } from "@openprime/datum";
 import { sameBytes } from "./bytes.js";
-import { type CoinbaseFindings, coinbaseValue, type HeldCoinbase, judgeCoinbase } from "./coinbase.js";
+import { type CoinbaseFindings, coinbaseValue, type HeldCoinbase, isOfPool, judgeCoinbase } from "./coinbase.js";
 import { coinbasePlace, EXTRANONCE_BYTES, SUBSIDY_ONLY } from "./kinds.js";
 import { type Refusal, refusal } from "./refusal.js";
 import { SeenShares } from "./seen.js";
@@ -25,8 +28,13 @@ const MAX_FUTURE_SECONDS = 7200;
  * negative ones among them. Version rolling (BIP320) stays inside what is left.
  */
 const MIN_VERSION = 4;
-/** Bits claimed on an unknown parent are believed up to this many times the tip's target: what one change of difficulty can do. */
-const UNKNOWN_PARENT_EASE = 4n;
+/**
+ * A block that is not built on the tip is taken for one up to this many times the tip's target, what one change of difficulty can do: on an
+ * unknown parent the bits are a claim, and on the chain's old blocks every share would be a block.
+ */
+const LARGEST_EASE = 4n;
+/** The books count heights in 31 bits, enough for 40,000 years. Only on an unknown parent can a gateway claim more. */
+const MAX_HEIGHT = 0x7fffffff;
 
 export interface JudgeOptions {
   readonly network: Network;
@@ -84,14 +92,14 @@ export class ShareJudge {
       return refused(refusal("extranonceSize", `extranonce of ${share.extranonce.length} bytes, not ${EXTRANONCE_BYTES}`));
     }
     const now = this.#now();
-    slot.parent ??= this.#chain.parent(slot.job.prevhash, Math.max(0, slot.job.height - 1));
-    const parent = slot.parent;
+    slot.parent ??= this.#chain.known(slot.job.prevhash);
+    const parent = slot.parent ?? standIn(slot);
     // A subsidy-only block is hashed with its own coinbase, whatever id the share gives.
     const place = coinbasePlace(share.subsidyOnly ? SUBSIDY_ONLY : share.coinbaseId);
     const held = place === undefined ? undefined : slot.coinbases[place];
     const hash = held === undefined ? undefined : this.#hash(slot, held, share);
     let block: BlockCandidate | undefined;
-    if (parent !== undefined && held !== undefined && hash !== undefined && this.#isBlock(session, slot, parent, hash, now)) {
+    if (held !== undefined && hash !== undefined && this.#isBlock(session, slot, parent, held, hash, now)) {
       block = this.#candidate(session, slot, parent, held, hash, share);
     }
     const miner = session.usernames.resolve(share.username, this.#options.network, this.#options.limits);
@@ -107,7 +115,7 @@ export class ShareJudge {
   #decide(
     session: WorkSession,
     slot: JobSlot,
-    parent: Parent | undefined,
+    parent: Parent,
     held: HeldCoinbase | undefined,
     hash: Uint8Array | undefined,
     share: Share,
@@ -130,18 +138,23 @@ export class ShareJudge {
       findings.targetPlace ??
       headerError(share, parent, now);
     if (why !== undefined) return refused(why);
-    if (hash === undefined || parent === undefined) {
+    if (hash === undefined) {
       return refused(refusal("other", "the share can't be hashed though nothing is wrong with its coinbase"));
     }
-    const late = this.#hashError(share, hash) ?? this.#staleError(parent, hash, now);
+    const late = this.#hashError(share, hash) ?? this.#staleError(slot, parent, hash, now);
     if (late !== undefined) return refused(late);
     if (!this.#seen.addTo(slot.round, hash)) return refused(refusal("duplicate", "this share was sent before"));
+    slot.parent ??= this.#chain.parent(slot.job.prevhash, parent.height);
+    if (slot.parent === undefined) {
+      this.#seen.forget(slot.job.prevhash, hash);
+      return refused(refusal("other", "too many parents are waiting that the node does not know"));
+    }
     const split = findings.split;
     return {
       kind: "accepted",
       share: {
         hash: new Uint8Array(hash),
-        parent,
+        parent: slot.parent,
         prevhash: slot.job.prevhash,
         account: miner.account,
         address: miner.address,
@@ -155,7 +168,7 @@ export class ShareJudge {
         targetByte: share.targetByte,
         coinbaseId: share.coinbaseId,
         height: slot.job.height,
-        tentative: parent.state === "unknown",
+        tentative: slot.parent.state === "unknown",
         receivedAt: now,
       },
     };
@@ -184,10 +197,10 @@ export class ShareJudge {
   }
 
   /**
-   * Whether the hash meets the target that the node wants of a block here. On a parent that the node doesn't know only the wire's bits are
-   * there: they must be near the tip's, and a session gets few tries.
+   * Whether the hash meets the target that the node wants of a block here, and the block is the pool's. Off the tip that target must be near
+   * the tip's; on a parent that the node doesn't know only the wire's bits are there, and a session gets few tries.
    */
-  #isBlock(session: WorkSession, slot: JobSlot, parent: Parent, hash: Uint8Array, now: number): boolean {
+  #isBlock(session: WorkSession, slot: JobSlot, parent: Parent, held: HeldCoinbase, hash: Uint8Array, now: number): boolean {
     const bits = parent.childBits ?? slot.job.nbits;
     if (slot.blockBits !== bits) {
       const target = blockTarget(bits);
@@ -195,7 +208,9 @@ export class ShareJudge {
       slot.blockTarget = target === undefined ? undefined : targetBytes(target);
     }
     if (slot.blockTarget === undefined || !meetsTarget(hash, slot.blockTarget)) return false;
-    return parent.childBits !== undefined || (this.#plausible(bits) && session.takeUnknownParentCandidate(now));
+    if (parent.state !== "tip" && !this.#plausible(bits)) return false;
+    if (!isOfPool(held, this.#findings(session, slot, held), this.#options.payoutScript)) return false;
+    return parent.childBits !== undefined || session.takeUnknownParentCandidate(now);
   }
 
   #plausible(bits: number): boolean {
@@ -204,7 +219,7 @@ export class ShareJudge {
     if (claimed === undefined || limit === undefined || claimed > limit) return false;
     const tipBits = this.#chain.tip()?.childBits;
     const known = tipBits === undefined ? undefined : blockTarget(tipBits);
-    return known === undefined || claimed <= known * UNKNOWN_PARENT_EASE;
+    return known === undefined || claimed <= known * LARGEST_EASE;
   }
 
   /** Must follow the `prove` that made the hash: header and coinbase are the prover's last. */
@@ -254,12 +269,17 @@ export class ShareJudge {
     return refusal("highHash", `the hash is over the target of 2^${share.targetByte}`);
   }
 
-  #staleError(parent: Parent, hash: Uint8Array, now: number): Refusal | undefined {
+  #staleError({ job }: JobSlot, parent: Parent, hash: Uint8Array, now: number): Refusal | undefined {
     const { state } = parent;
-    if (state === "tip" || state === "unknown" || !this.#chain.reachable) return undefined;
+    if (state === "tip" || !this.#chain.reachable) return undefined;
+    const tip = this.#chain.tip();
+    if (state === "unknown") {
+      // A rival of the tip, or of the block before it, may be good for a moment. Below them no parent can become the tip by being told of.
+      if (tip === undefined || job.height >= tip.height) return undefined;
+      return refusal("stale", `height ${job.height} on a parent that the node does not know, its tip is at ${tip.height}`);
+    }
     if (state === "stale" && now - (parent.staleSince ?? 0) <= this.#options.staleGraceMs) return undefined;
     // The share that made the tip comes after the news of it.
-    const tip = this.#chain.tip();
     if (tip !== undefined && sameBytes(tip.hash, hash)) return undefined;
     if (state === "invalid") return refusal("stale", "the node refuses the parent, or never heard of it");
     return refusal("stale", `the node has had a better tip for ${now - (parent.staleSince ?? 0)} ms`);
@@ -287,13 +307,20 @@ function coinbaseIdError(share: Share): Refusal | undefined {
   return undefined;
 }
 
+/** What is judged in the place of a parent that the chain does not hold. */
+function standIn({ job }: JobSlot): Parent {
+  const height = Math.max(0, job.height - 1);
+  return { hash: job.prevhash, state: "unknown", height, childBits: undefined, medianTime: undefined, staleSince: undefined };
+}
+
 /** What the wire claims of the parent against what the node says: 26 for the height that the coinbase carries too, 30 for the rest. */
-function parentError(slot: JobSlot, parent: Parent | undefined): Refusal | undefined {
-  if (parent === undefined) return refusal("other", "too many parents are waiting that the node does not know");
+function parentError(slot: JobSlot, parent: Parent): Refusal | undefined {
   const { job } = slot;
   const { childBits } = parent;
   // Height and bits of a parent are the node's word once it has told of the bits.
-  if (childBits === undefined) return undefined;
+  if (childBits === undefined) {
+    return job.height > MAX_HEIGHT ? refusal("badCoinbase", `height ${job.height}, at most ${MAX_HEIGHT}`) : undefined;
+  }
   if (parent.height + 1 !== job.height) return refusal("badCoinbase", `height ${job.height}, the parent has ${parent.height}`);
   if (childBits !== job.nbits) {
     return refusal("other", `nbits ${job.nbits.toString(16)}, a block on this parent has ${childBits.toString(16)}`);
@@ -301,10 +328,10 @@ function parentError(slot: JobSlot, parent: Parent | undefined): Refusal | undef
   return undefined;
 }
 
-function headerError(share: Share, parent: Parent | undefined, now: number): Refusal | undefined {
+function headerError(share: Share, parent: Parent, now: number): Refusal | undefined {
   if ((share.version | 0) < MIN_VERSION)
     return refusal("badVersion", `version ${(share.version >>> 0).toString(16)} is under ${MIN_VERSION}`);
-  const median = parent?.medianTime;
+  const median = parent.medianTime;
   if (median !== undefined && share.ntime <= median) {
     return refusal("badTime", `ntime ${share.ntime} is not over the parent's median time ${median}`);
   }

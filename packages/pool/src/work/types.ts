@@ -28,9 +28,11 @@ export interface ChainView {
   readonly reachable: boolean;
   /** The block that new work should be built on; undefined until a node has answered. */
   tip(): Parent | undefined;
+  /** The parent of that hash if it is held; costs nothing and leaves nothing behind. */
+  known(hash: Uint8Array): Parent | undefined;
   /**
    * The parent of that hash. One the node has not told of yet is entered as `unknown` (bounded: undefined when the bound is reached)
-   * and the node is asked in the background.
+   * and the node is asked in the background: to be called for good work only, or anyone could fill the bound for nothing.
    */
   parent(hash: Uint8Array, claimedHeight: number): Parent | undefined;
 }

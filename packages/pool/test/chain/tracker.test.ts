@@ -230,6 +230,15 @@ describe("unknown parents", () => {
     await until(() => expect(parent).toMatchObject({ state: "stale", staleSince: 0 }));
   });
 
+  it("are not entered by being looked for", async () => {
+    const tracker = await started();
+    const hash = randomBytes(32);
+    expect(tracker.known(hash)).toBeUndefined();
+    const parent = tracker.parent(hash, 1);
+    expect(tracker.known(hash)).toBe(parent);
+    expect(tracker.known(tracker.tip()!.hash)).toBe(tracker.tip());
+  });
+
   it("one the node never has is invalid after 60 s, and not before", async () => {
     const tracker = await started();
     const invalid: Parent[] = [];
@@ -312,6 +321,21 @@ describe("a node that goes away", () => {
     node.chain = "regtest";
     await isTip(tracker, node.genesis);
     await until(() => expect(tracker.reachable).toBe(true));
+  });
+});
+
+describe("what a split goes by", () => {
+  it("is a parent's own height and target while it is near the tip, and the tip's for all others", async () => {
+    node.headers.get(node.genesis)!.bits = "1f00ffff";
+    const tracker = await started();
+    const { hash: deep } = tracker.tip()!;
+    tracker.tip()!.childBits = 0x1e00ffff;
+    await isTip(tracker, node.mine());
+    expect(tracker.childBits(deep)).toBe(0x1e00ffff);
+    expect(tracker.maxValue(deep)).toBe(tracker.subsidy(1) + 20_000_000n);
+    await isTip(tracker, node.mine());
+    expect(tracker.childBits(deep)).toBe(tracker.tip()!.childBits);
+    expect(tracker.childBits(deep)).not.toBe(0x1e00ffff);
   });
 });
 

@@ -31,6 +31,10 @@ export class StillChain implements ChainView {
     return this.current;
   }
 
+  known(hash: Uint8Array): Parent | undefined {
+    return Buffer.compare(hash, this.current.hash) === 0 ? this.current : this.others.get(Buffer.from(hash).toString("hex"));
+  }
+
   parent(hash: Uint8Array, claimedHeight: number): Parent {
     if (Buffer.compare(hash, this.current.hash) === 0) return this.current;
     const name = Buffer.from(hash).toString("hex");

@@ -1,6 +1,7 @@
 /** Sessions: who holds one, and what a gateway finds when it comes back. */
 import { generateLongTermKeys } from "@openprime/datum";
 import { afterEach, describe, expect, it } from "vitest";
+import type { OpenedSession } from "../../src/gateway/index.js";
 import { crypto, TestPool, until, untilMetric } from "./pool.js";
 import { RawClient, TestGateway } from "./test-gateway.js";
 
@@ -159,6 +160,21 @@ describe("a gateway that returns", () => {
     gateway.send({ type: "coinbaserRequest", value: 1n, prevhash: split.prevhash });
     // Ids go on after the ones still in use.
     expect((await gateway.next("coinbaser")).coinbaserId).toBe(78);
+  });
+
+  it("is not remembered when it was closed before the books had answered", async () => {
+    const pool = await start({ handshakeMs: 20 });
+    let answer: (session: OpenedSession) => void = () => undefined;
+    pool.nextSession = () =>
+      new Promise((done) => {
+        answer = done;
+      });
+    const gateway = await TestGateway.dial(pool);
+    gateway.write(gateway.channel.hello());
+    await gateway.closed;
+    answer({ id: 4n, primeId: 44, splits: [] });
+    await new Promise((next) => setImmediate(next));
+    expect(await pool.metric("openprime_gateway_sessions")).toBe(0);
   });
 
   it("is remembered only if its work was good, and only so many are", async () => {

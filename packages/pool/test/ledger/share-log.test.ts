@@ -198,10 +198,10 @@ describe.each(["embedded", "external"] as const)("share log on the %s database",
       // What was taken back stays a duplicate, and what comes later can be taken back later.
       expect(await append(log as ShareLog, entries[0] as (typeof entries)[0])).toBe("duplicate");
       await append(log as ShareLog, share("tentative late", { prevhash, account, tentative: true }));
-      expect(await log?.confirmRound(prevhash)).toBe(1);
+      expect(await log?.confirmRound(prevhash, 840_000)).toBe(1);
       expect(await log?.voidTentative(prevhash)).toBe(0);
       expect(await weight()).toBe(3n * 1024n);
-      expect(await log?.confirmRound(hash("no such parent"))).toBe(0);
+      expect(await log?.confirmRound(hash("no such parent"), 1)).toBe(0);
     });
 
     test("a listener that throws does not keep the others from their answer", async () => {
@@ -232,6 +232,31 @@ describe.each(["embedded", "external"] as const)("share log on the %s database",
       );
       expect(outcomes.map((outcome, i) => [i, outcome]).filter(([, outcome]) => outcome !== "committed")).toEqual([[11, "failed"]]);
       expect(await append(log as ShareLog, share("good", { worker: "a\u{10ffff}b" }))).toBe("committed");
+    });
+
+    test("a share that can't even be written down for the database does not take its neighbours along either", async () => {
+      await open();
+      await append(log as ShareLog, share("height known"));
+      const outcomes = await Promise.all(
+        Array.from({ length: 30 }, (_, i) => append(log as ShareLog, share(`height ${i}`, i === 11 ? { height: 0xffffffff } : {}))),
+      );
+      expect(outcomes.map((outcome, i) => [i, outcome]).filter(([, outcome]) => outcome !== "committed")).toEqual([[11, "failed"]]);
+      expect(await append(log as ShareLog, share("height good"))).toBe("committed");
+    });
+
+    test("a round is confirmed for the shares that gave its height; the others can be taken back", async () => {
+      await open();
+      const prevhash = hash("parent height");
+      const account = script("height");
+      const entries = [840_000, 840_000, 840_007].map((height, i) => share(`h ${i}`, { prevhash, account, height, tentative: true }));
+      await Promise.all(entries.map((entry) => append(log as ShareLog, entry)));
+      expect(await log?.confirmRound(prevhash, 840_000)).toBe(2);
+      expect(await log?.voidTentative(prevhash)).toBe(1);
+      expect(
+        (await rows("SELECT height FROM shares WHERE round = (SELECT id FROM rounds WHERE prevhash = $1) AND tentative", [prevhash])).map(
+          ({ height }) => height,
+        ),
+      ).toEqual([840_007]);
     });
 
     test("connections that are cut are made again, and nothing is lost or doubled", async () => {

@@ -245,7 +245,7 @@ const REFUSED: Record<string, { readonly code: number; readonly make: (w: World)
     code: 30,
     make: ({ chain }) => {
       chain.full = true;
-      return share({ jobChanges: { prevhash: Buffer.alloc(32, 0x99) } });
+      return good(share({ jobChanges: { prevhash: Buffer.alloc(32, 0x99) } }));
     },
     detail: /too many parents/,
   },
@@ -431,6 +431,33 @@ describe("a found block", () => {
     }
   });
 
+  test("whose parent the chain has no room for is handed on too", () => {
+    const w = easy();
+    w.chain.full = true;
+    const sent = easyShare({ jobChanges: { prevhash: Buffer.alloc(32, 0x99) } });
+    const verdict = w.judge.judge(w.session, sent);
+    expect(reason(verdict)).toBe(30);
+    expect(verdict.block).toMatchObject({ hash: hashOf(sent), parent: { state: "unknown" } });
+  });
+
+  test("of another pool is none of ours: neither its prime id nor an output is", () => {
+    const w = easy();
+    const foreign = builderJob({ primeId: 5, poolScript: payee(9, 0n).script });
+    const verdict = w.judge.judge(w.session, easyShare({ built: foreign }));
+    expect([reason(verdict), verdict.block]).toEqual([26, undefined]);
+  });
+
+  test("on a parent left behind must be hard enough to matter: old blocks were easy", () => {
+    const w = world();
+    w.tip.childBits = EASY_BITS;
+    const sent = easyShare();
+    w.chain.advance(block(0x22, { childBits: EASY_BITS }), NOW - 60_000);
+    expect(w.judge.judge(w.session, sent).block).toBeDefined();
+    w.chain.advance(block(0x33, { childBits: HARD_BITS }), NOW - 60_000);
+    const verdict = w.judge.judge(w.session, sent);
+    expect([reason(verdict), verdict.block]).toEqual([25, undefined]);
+  });
+
   test("goes by the node's bits, not by the wire's", () => {
     const { judge, session } = world();
     const verdict = judge.judge(session, easyShare());
@@ -482,6 +509,49 @@ describe("parents", () => {
     expect(reason(judge.judge(session, sent))).toBe(30);
     chain.full = false;
     accepted(judge.judge(session, bare(sent)));
+  });
+
+  test("are entered with the chain only by a share that is good for everything else", () => {
+    const { judge, session, chain } = world();
+    const bad: readonly (readonly [number, ShareChanges])[] = [
+      [14, { username: Buffer.from("bob") }],
+      [26, { built: builderJob({ primeId: 5 }) }],
+      [27, { built: builderJob({ poolScript: payee(9, 0n).script }) }],
+      [24, { version: 2 }],
+    ];
+    for (const [code, changes] of bad) {
+      expect(reason(judge.judge(session, good(share({ ...changes, jobChanges: elsewhere }))))).toBe(code);
+    }
+    const high = mine(share({ targetByte: 2, jobChanges: elsewhere }), (hash) => hash > regtest.difficultyOne >> 2n);
+    expect(reason(judge.judge(session, high))).toBe(21);
+    expect(chain.asked).toEqual([]);
+    const sent = good(share({ jobChanges: elsewhere }));
+    accepted(judge.judge(session, sent));
+    expect(reason(judge.judge(session, sent))).toBe(29);
+    expect(chain.asked).toHaveLength(1);
+  });
+
+  test("the node does not know, of a height that it passed long ago: stale, and not asked for", () => {
+    const at = (height: number, changes: Partial<World["chain"]> = {}) => {
+      const w = world();
+      Object.assign(w.chain, changes);
+      const verdict = w.judge.judge(w.session, good(share({ built: builderJob({ height }), jobChanges: elsewhere })));
+      return [reason(verdict), w.chain.asked.length];
+    };
+    // The tip is at HEIGHT - 1: its rivals and what came a moment before it are still taken on trust.
+    expect(at(HEIGHT + 5)).toEqual([0, 1]);
+    expect(at(HEIGHT)).toEqual([0, 1]);
+    expect(at(HEIGHT - 1)).toEqual([0, 1]);
+    expect(at(HEIGHT - 2)).toEqual([25, 0]);
+    expect(at(HEIGHT - 2, { reachable: false })).toEqual([0, 1]);
+  });
+
+  test("the node does not know, of a height that no block can have: refused", () => {
+    const { judge, session } = world();
+    for (const height of [0x80000000, 0xffffffff]) {
+      expect(reason(judge.judge(session, good(share({ built: builderJob({ height }), jobChanges: elsewhere }))))).toBe(26);
+    }
+    accepted(judge.judge(session, good(share({ built: builderJob({ height: 0x7fffffff }), jobChanges: elsewhere }))));
   });
 
   test("stale ones are good for the grace time, and for ever while no node answers", () => {

@@ -93,10 +93,10 @@ export const VOIDS_AFTER = "SELECT position, segment, account, weight, fee_ppm F
 
 export const FIND_ROUND = "SELECT id FROM rounds WHERE prevhash = $1";
 
-/** $1 round. Shares that were voided stay tentative. */
+/** $1 round, $2 height of its blocks. Shares that were voided stay tentative, and those that claimed another height. */
 export const CONFIRM_ROUND = `
 UPDATE shares s SET tentative = false
-WHERE s.round = $1 AND s.tentative AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
+WHERE s.round = $1 AND s.height = $2 AND s.tentative AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
 
 /** Rounds with shares that are still tentative, among the newest $1: a parent is unknown for a minute, not for days. */
 export const TENTATIVE_ROUNDS = `

@@ -13,6 +13,10 @@ export class FakeChain implements ChainView {
     return this.current;
   }
 
+  known(hash: Uint8Array): Parent | undefined {
+    return this.#parents.get(Buffer.from(hash).toString("hex"));
+  }
+
   parent(hash: Uint8Array, claimedHeight: number): Parent | undefined {
     const name = Buffer.from(hash).toString("hex");
     this.asked.push({ hash: name, claimedHeight });
