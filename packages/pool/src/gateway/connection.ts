@@ -474,7 +474,9 @@ export class Connection implements SessionConnection {
   }
 
   #blockFound(candidate: BlockCandidate, session: GatewaySession): void {
-    this.#log.info({ height: candidate.height, hash: Buffer.from(candidate.hash).reverse().toString("hex") }, "block found");
+    // One share that is a block can be sent any number of times.
+    const fields = { height: candidate.height, hash: Buffer.from(candidate.hash).reverse().toString("hex") };
+    this.#limited("info", "blockFound", fields, "block found");
     try {
       this.context.blocks.found(candidate, () => session.fetchFullSet(candidate.jobId));
     } catch (error) {
@@ -563,9 +565,13 @@ export class Connection implements SessionConnection {
 
   /** A warning that a flood of bad peers can't turn into a flood of lines. */
   #warn(key: string, fields: Record<string, unknown>, message: string): void {
+    this.#limited("warn", key, fields, message);
+  }
+
+  #limited(level: "info" | "warn", key: string, fields: Record<string, unknown>, message: string): void {
     const suppressed = this.context.logLimiter.allow(key, this.context.monotonic());
     if (suppressed === undefined) return;
-    this.#log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, message);
+    this.#log[level](suppressed === 0 ? fields : { ...fields, suppressed }, message);
   }
 }
 

@@ -72,6 +72,16 @@ describe("a found block", () => {
     expect(pool.blocks).toHaveLength(2);
   });
 
+  it("sent over and over goes to the chain each time, and to the log a few times", async () => {
+    const pool = await start();
+    const gateway = await TestGateway.connect(pool);
+    const share = (await gateway.work(pool)).share(true);
+    gateway.send(...Array.from({ length: 100 }, () => share));
+    await until(() => expect(pool.blocks).toHaveLength(100));
+    // 20 a minute, and the minute may end meanwhile.
+    expect(pool.logs.saying("block found").length).toBeLessThanOrEqual(40);
+  });
+
   it("does not keep its share from being answered when the chain fails", async () => {
     const pool = await start(
       {},
