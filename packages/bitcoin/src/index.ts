@@ -23,6 +23,7 @@ export { NETWORKS, type Network, type NetworkName } from "./network.js";
 export { NodeClient, type NodeClientOptions } from "./node-client.js";
 export type { BlockchainInfo, BlockHeaderInfo, BlockInfo, BlockTemplate, NetworkInfo, TemplateTransaction } from "./node-types.js";
 export { type ShareProofInput, ShareProver } from "./prover.js";
+export { type BlockInterest, type ScannedBlock, type ScannedTransaction, scanBlock } from "./scan-block.js";
 export { dustLimit, legacySigops, type ScriptType, scriptType } from "./script.js";
 export { subsidy } from "./subsidy.js";
 export { bitsFromTarget, meetsTarget, networkDifficulty, shareTarget, targetBytes, targetFromBits } from "./target.js";

@@ -42,6 +42,11 @@ export class ByteReader {
     return this.#bytes.subarray(start, start + length);
   }
 
+  /** Passes over the next `length` bytes. */
+  skip(length: number): void {
+    this.#advance(length);
+  }
+
   /** Bytes from `start` up to the cursor. */
   since(start: number): Uint8Array {
     return this.#bytes.subarray(start, this.#offset);
