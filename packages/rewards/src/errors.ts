@@ -7,7 +7,9 @@ export type RewardsErrorCode =
   | "rewards.invalidWeight"
   | "rewards.segmentOrder"
   | "rewards.unknownShare"
-  | "rewards.invalidPolicy";
+  | "rewards.invalidPolicy"
+  | "rewards.invalidLuck"
+  | "rewards.incompleteWindow";
 
 /** A call that breaks the contract of this package. The message says what was expected and what came. */
 export class RewardsError extends Error {

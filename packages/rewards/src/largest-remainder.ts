@@ -13,38 +13,61 @@ const RELATIVE_ERROR = 2 ** -50;
 
 /** Divides `amount` (0 to 2^53 - 1) over weights >= 0 whose sum `total` is above 0. The results add up to `amount`. */
 export function largestRemainder(amount: bigint, weights: readonly bigint[], total: bigint): bigint[] {
-  if (amount < 0n || amount > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw new RewardsError("rewards.invalidAmount", `expected an amount of 0 to 2^53 - 1 satoshis, got ${amount}`);
-  }
-  const scale = Number(amount) / Number(total);
-  if (total <= 0n || !Number.isFinite(Number(total))) {
-    throw new RewardsError("rewards.invalidWeight", `expected weights that add up to more than 0 and less than 2^1023, got ${total}`);
-  }
-  const floors = new Float64Array(weights.length);
-  const fractions = new Float64Array(weights.length);
-  let given = 0;
-  let error = 0;
-  for (let i = 0; i < weights.length; i++) {
-    const estimate = scale * Number(weights[i]);
-    const bound = estimate * RELATIVE_ERROR;
-    let floor = Math.floor(estimate);
-    let fraction = estimate - floor;
-    if (fraction <= bound || fraction >= 1 - bound) {
-      const product = amount * (weights[i] as bigint);
-      const exact = product / total;
-      floor = Number(exact);
-      fraction = Number(product - exact * total) / Number(total);
+  return new Proportions(weights, total).divide(amount);
+}
+
+/** Weights made ready for several amounts to be divided over them. */
+export class Proportions {
+  readonly #weights: readonly bigint[];
+  readonly #total: bigint;
+  readonly #estimates: Float64Array;
+
+  /** @param weights 0 or more; must not change later. @param total their sum, above 0 and less than 2^1023 */
+  constructor(weights: readonly bigint[], total: bigint) {
+    if (total <= 0n || !Number.isFinite(Number(total))) {
+      throw new RewardsError("rewards.invalidWeight", `expected weights that add up to more than 0 and less than 2^1023, got ${total}`);
     }
-    if (bound > error) error = bound;
-    floors[i] = floor;
-    fractions[i] = fraction;
-    given += floor;
+    this.#weights = weights;
+    this.#total = total;
+    this.#estimates = new Float64Array(weights.length);
+    for (let i = 0; i < weights.length; i++) this.#estimates[i] = Number(weights[i]);
   }
-  const left = Number(amount) - given;
-  if (left > 0) giveRemainders(left, { amount, weights, total, floors, fractions, error: error + RELATIVE_ERROR });
-  const parts = new Array<bigint>(weights.length);
-  for (let i = 0; i < parts.length; i++) parts[i] = BigInt(floors[i] as number);
-  return parts;
+
+  /** The parts of `amount` (0 to 2^53 - 1), in the order of the weights; they add up to it. */
+  divide(amount: bigint): bigint[] {
+    if (amount < 0n || amount > BigInt(Number.MAX_SAFE_INTEGER)) {
+      throw new RewardsError("rewards.invalidAmount", `expected an amount of 0 to 2^53 - 1 satoshis, got ${amount}`);
+    }
+    const weights = this.#weights;
+    const total = this.#total;
+    const estimates = this.#estimates;
+    const scale = Number(amount) / Number(total);
+    const floors = new Float64Array(weights.length);
+    const fractions = new Float64Array(weights.length);
+    let given = 0;
+    let error = 0;
+    for (let i = 0; i < weights.length; i++) {
+      const estimate = scale * (estimates[i] as number);
+      const bound = estimate * RELATIVE_ERROR;
+      let floor = Math.floor(estimate);
+      let fraction = estimate - floor;
+      if (fraction <= bound || fraction >= 1 - bound) {
+        const product = amount * (weights[i] as bigint);
+        const exact = product / total;
+        floor = Number(exact);
+        fraction = Number(product - exact * total) / Number(total);
+      }
+      if (bound > error) error = bound;
+      floors[i] = floor;
+      fractions[i] = fraction;
+      given += floor;
+    }
+    const left = Number(amount) - given;
+    if (left > 0) giveRemainders(left, { amount, weights, total, floors, fractions, error: error + RELATIVE_ERROR });
+    const parts = new Array<bigint>(weights.length);
+    for (let i = 0; i < parts.length; i++) parts[i] = BigInt(floors[i] as number);
+    return parts;
+  }
 }
 
 interface Division {

@@ -10,8 +10,9 @@
  * shares came nor the order in which accounts were first seen can change a result.
  *
  * Cost: adding a share touches two sums. The sums of everything newer than the edge are kept, so weighing touches a whole segment only when
- * the edge has moved across it.
+ * the edge has moved across it. Accounts that are in no loaded segment any more cost nothing.
  */
+import { checkFeePpm } from "./checks.js";
 import { RewardsError } from "./errors.js";
 
 /** Database id of an account. */
@@ -54,11 +55,34 @@ export interface WindowWeights {
   readonly totalWeight: bigint;
   readonly totalNetWeight: bigint;
   readonly denominator: bigint;
+  /** Id of the oldest segment of which something counts; undefined when nothing does. */
+  readonly firstSegment: number | undefined;
   /**
    * False when the window asked for reaches back past what is loaded although the log goes on there: then these are NOT the weights of that
    * window, and the caller must load older segments and weigh again. A log that is shorter than the window is complete.
    */
   readonly complete: boolean;
+}
+
+/** The window where there is none: of an empty log, and for schemes that do not look at the log. */
+export const EMPTY_WINDOW: WindowWeights = {
+  accounts: [],
+  weights: [],
+  netWeights: [],
+  totalWeight: 0n,
+  totalNetWeight: 0n,
+  denominator: 1n,
+  firstSegment: undefined,
+  complete: true,
+};
+
+/** What is left of a sum's weight after the fee, in parts per million: weight × 10^6 - fee weight. Throws for sums that no shares add up to. */
+export function netWeightOf({ weight, feeWeight }: AccountSum): bigint {
+  const netWeight = weight * PPM - feeWeight;
+  if (weight < 0n || feeWeight < 0n || netWeight < 0n) {
+    throw new RewardsError("rewards.invalidWeight", `expected sums with 0 <= fee weight <= weight × 10^6, got ${weight}, ${feeWeight}`);
+  }
+  return netWeight;
 }
 
 interface Sum {
@@ -74,6 +98,12 @@ interface Segment {
   netWeight: bigint;
 }
 
+/** A segment's sums by slot; slots that are newer than this are not in it. Never changed once made. */
+interface DenseSums {
+  readonly weights: readonly bigint[];
+  readonly netWeights: readonly bigint[];
+}
+
 /** Sums per account and segment of the loaded part of the share log. See the top of this file for the rule of the left edge. */
 export class ShareWindow {
   /** Oldest first; the last one is the head. */
@@ -81,10 +111,16 @@ export class ShareWindow {
   /** Accounts get dense numbers, so that the running sums are plain arrays. */
   readonly #slotOf = new Map<AccountId, number>();
   readonly #accountOf: AccountId[] = [];
-  /** Slots by ascending account; undefined when a new account came. */
+  /** By slot: loaded segments that have a sum of it. */
+  readonly #uses: number[] = [];
+  /** Slots that no account has. */
+  readonly #free: number[] = [];
+  /** Slots by ascending account; undefined when it has to be made again. */
   #order: number[] | undefined = [];
   /** Index of the segment that the edge cut last; everything after it is summed in `#newer…`. */
   #edge = -1;
+  /** Of the edge's segment; undefined when it has to be made again. */
+  #edgeSums: DenseSums | undefined;
   readonly #newerWeight: bigint[] = [];
   readonly #newerNetWeight: bigint[] = [];
   #newerTotal = 0n;
@@ -141,10 +177,10 @@ export class ShareWindow {
       if (this.#olderRemain && segmentId < (this.oldestSegment ?? 0)) return false;
       throw new RewardsError("rewards.unknownShare", `expected a segment of this log, got ${segmentId}`);
     }
-    const slot = this.#slot(share.account);
-    const sum = this.#segments[index]?.sums.get(slot);
+    const slot = this.#slotOf.get(share.account);
+    const sum = slot === undefined ? undefined : this.#segments[index]?.sums.get(slot);
     const netWeight = netOf(share);
-    if (sum === undefined || sum.weight < share.weight || sum.netWeight < netWeight) {
+    if (slot === undefined || sum === undefined || sum.weight < share.weight || sum.netWeight < netWeight) {
       throw new RewardsError(
         "rewards.unknownShare",
         `expected at least weight ${share.weight} of account ${share.account} in segment ${segmentId}, found ${sum?.weight ?? 0n}`,
@@ -166,21 +202,15 @@ export class ShareWindow {
       if (stored.id >= before) throw new RewardsError("rewards.segmentOrder", `expected a segment id under ${before}, got ${stored.id}`);
       before = stored.id;
       const segment: Segment = { id: stored.id, sums: new Map(), weight: 0n, netWeight: 0n };
-      for (const { account, weight, feeWeight } of stored.sums) {
-        if (weight < 0n || feeWeight < 0n || feeWeight > weight * PPM) {
-          throw new RewardsError(
-            "rewards.invalidWeight",
-            `expected sums with 0 <= fee weight <= weight × 10^6, got ${weight}, ${feeWeight}`,
-          );
-        }
-        const netWeight = weight * PPM - feeWeight;
-        addTo(segment.sums, this.#slot(account), weight, netWeight);
-        segment.weight += weight;
+      for (const sum of stored.sums) {
+        const netWeight = netWeightOf(sum);
+        this.#addTo(segment.sums, this.#slot(sum.account), sum.weight, netWeight);
+        segment.weight += sum.weight;
         segment.netWeight += netWeight;
       }
       built.push(segment);
-      this.#weight += segment.weight;
     }
+    for (const { weight } of built) this.#weight += weight;
     const wasEmpty = this.#segments.length === 0;
     this.#segments.unshift(...built.reverse());
     // Loaded segments are older than the edge, unless nothing was loaded: then the newest of them is where the edge starts.
@@ -200,6 +230,7 @@ export class ShareWindow {
       const oldest = this.#segments[count] as Segment;
       if (this.#weight - oldest.weight < keep) break;
       this.#weight -= oldest.weight;
+      for (const slot of oldest.sums.keys()) this.#release(slot);
       count++;
     }
     if (count > 0) {
@@ -214,44 +245,57 @@ export class ShareWindow {
   weigh(size: bigint): WindowWeights {
     if (size <= 0n) throw new RewardsError("rewards.invalidWeight", `expected a window size above 0, got ${size}`);
     this.#moveEdge(size);
-    const edge = this.#edge < 0 ? undefined : this.#segments[this.#edge];
-    const cut = edge !== undefined && edge.weight > 0n;
-    const denominator = cut ? edge.weight : 1n;
-    const part = cut ? size - this.#newerTotal : 0n;
+    const edge = this.#segments[this.#edge];
+    const edgeSums = edge === undefined ? undefined : this.#denseSums(edge);
+    const denominator = edge?.weight ?? 1n;
+    const part = edge === undefined ? 0n : size - this.#newerTotal;
 
+    const newer = this.#newerWeight.slice();
+    const slots: number[] = [];
     const accounts: AccountId[] = [];
-    const weights: bigint[] = [];
-    const netWeights: bigint[] = [];
     for (const slot of this.#sortedSlots()) {
-      let weight = this.#newerWeight[slot] as bigint;
-      let netWeight = this.#newerNetWeight[slot] as bigint;
-      if (cut) {
-        weight *= denominator;
-        netWeight *= denominator;
-        const sum = edge.sums.get(slot);
-        if (sum !== undefined) {
-          weight += sum.weight * part;
-          netWeight += sum.netWeight * part;
-        }
-      }
-      if (weight === 0n) continue;
+      if (newer[slot] === 0n && (edgeSums?.weights[slot] ?? 0n) === 0n) continue;
+      slots.push(slot);
       accounts.push(this.#accountOf[slot] as AccountId);
-      weights.push(weight);
-      netWeights.push(netWeight);
     }
+    const scaled = (whole: readonly bigint[], cut: readonly bigint[] | undefined): bigint[] =>
+      cut === undefined
+        ? slots.map((slot) => whole[slot] as bigint)
+        : slots.map((slot) => (whole[slot] as bigint) * denominator + (cut[slot] ?? 0n) * part);
+    let weights: readonly bigint[] | undefined;
     return {
       accounts,
-      weights,
-      netWeights,
-      totalWeight: cut ? size * denominator : this.#newerTotal,
-      totalNetWeight: cut ? this.#newerNetTotal * denominator + edge.netWeight * part : this.#newerNetTotal,
+      // A split needs the net weights only, and there is one for every tick of the clock.
+      get weights() {
+        weights ??= scaled(newer, edgeSums?.weights);
+        return weights;
+      },
+      netWeights: scaled(this.#newerNetWeight, edgeSums?.netWeights),
+      totalWeight: edge === undefined ? this.#newerTotal : size * denominator,
+      totalNetWeight: edge === undefined ? this.#newerNetTotal : this.#newerNetTotal * denominator + edge.netWeight * part,
       denominator,
-      complete: cut || !this.#olderRemain,
+      firstSegment: (edge ?? this.#segments.find(({ weight }) => weight > 0n))?.id,
+      complete: edge !== undefined || !this.#olderRemain,
     };
+  }
+
+  /** Sums of the edge's segment as arrays. */
+  #denseSums(edge: Segment): DenseSums {
+    if (this.#edgeSums === undefined) {
+      const weights = new Array<bigint>(this.#accountOf.length).fill(0n);
+      const netWeights = weights.slice();
+      for (const [slot, sum] of edge.sums) {
+        weights[slot] = sum.weight;
+        netWeights[slot] = sum.netWeight;
+      }
+      this.#edgeSums = { weights, netWeights };
+    }
+    return this.#edgeSums;
   }
 
   /** Afterwards the segments after the edge weigh less than `size`, and with the edge's at least `size` (or there is no edge: the log is shorter). */
   #moveEdge(size: bigint): void {
+    const before = this.#edge;
     while (this.#edge >= 0 && this.#newerTotal + (this.#segments[this.#edge] as Segment).weight < size) {
       this.#shiftNewer(this.#segments[this.#edge] as Segment, 1n);
       this.#edge--;
@@ -260,6 +304,7 @@ export class ShareWindow {
       this.#edge++;
       this.#shiftNewer(this.#segments[this.#edge] as Segment, -1n);
     }
+    if (this.#edge !== before) this.#edgeSums = undefined;
   }
 
   #shiftNewer(segment: Segment, sign: 1n | -1n): void {
@@ -273,7 +318,7 @@ export class ShareWindow {
 
   #change(index: number, slot: number, weight: bigint, netWeight: bigint): void {
     const segment = this.#segments[index] as Segment;
-    addTo(segment.sums, slot, weight, netWeight);
+    this.#addTo(segment.sums, slot, weight, netWeight);
     segment.weight += weight;
     segment.netWeight += netWeight;
     this.#weight += weight;
@@ -282,24 +327,49 @@ export class ShareWindow {
       this.#newerNetWeight[slot] = (this.#newerNetWeight[slot] as bigint) + netWeight;
       this.#newerTotal += weight;
       this.#newerNetTotal += netWeight;
+    } else if (index === this.#edge) this.#edgeSums = undefined;
+  }
+
+  #addTo(sums: Map<number, Sum>, slot: number, weight: bigint, netWeight: bigint): void {
+    const sum = sums.get(slot);
+    if (sum === undefined) {
+      sums.set(slot, { weight, netWeight });
+      this.#uses[slot] = (this.#uses[slot] as number) + 1;
+    } else {
+      sum.weight += weight;
+      sum.netWeight += netWeight;
     }
   }
 
   #slot(account: AccountId): number {
     let slot = this.#slotOf.get(account);
     if (slot === undefined) {
-      slot = this.#accountOf.length;
+      slot = this.#free.pop() ?? this.#accountOf.length;
       this.#slotOf.set(account, slot);
-      this.#accountOf.push(account);
-      this.#newerWeight.push(0n);
-      this.#newerNetWeight.push(0n);
-      this.#order = undefined;
+      this.#accountOf[slot] = account;
+      this.#uses[slot] = 0;
+      this.#newerWeight[slot] = 0n;
+      this.#newerNetWeight[slot] = 0n;
+      // New accounts mostly have the highest id so far.
+      const last = this.#order?.at(-1);
+      if (last === undefined || account > (this.#accountOf[last] as AccountId)) this.#order?.push(slot);
+      else this.#order = undefined;
     }
     return slot;
   }
 
+  /** A segment that had a sum of this slot was forgotten. */
+  #release(slot: number): void {
+    const uses = (this.#uses[slot] as number) - 1;
+    this.#uses[slot] = uses;
+    if (uses > 0) return;
+    this.#slotOf.delete(this.#accountOf[slot] as AccountId);
+    this.#free.push(slot);
+    this.#order = undefined;
+  }
+
   #sortedSlots(): readonly number[] {
-    this.#order ??= this.#accountOf.map((_, slot) => slot).sort((a, b) => (this.#accountOf[a] as number) - (this.#accountOf[b] as number));
+    this.#order ??= [...this.#slotOf].sort(([a], [b]) => a - b).map(([, slot]) => slot);
     return this.#order;
   }
 
@@ -317,22 +387,11 @@ export class ShareWindow {
   }
 }
 
-function addTo(sums: Map<number, Sum>, slot: number, weight: bigint, netWeight: bigint): void {
-  const sum = sums.get(slot);
-  if (sum === undefined) sums.set(slot, { weight, netWeight });
-  else {
-    sum.weight += weight;
-    sum.netWeight += netWeight;
-  }
-}
-
 function netOf({ weight, feePpm }: ShareEntry): bigint {
   return weight * BigInt(1_000_000 - feePpm);
 }
 
 function checkShare(share: ShareEntry): void {
   if (share.weight <= 0n) throw new RewardsError("rewards.invalidWeight", `expected a weight above 0, got ${share.weight}`);
-  if (!Number.isInteger(share.feePpm) || share.feePpm < 0 || share.feePpm > 1_000_000) {
-    throw new RewardsError("rewards.invalidFee", `expected a fee of 0 to 1000000 ppm, got ${share.feePpm}`);
-  }
+  checkFeePpm(share.feePpm);
 }

@@ -1,8 +1,22 @@
 /**
  * From what accounts may claim to the outputs that a coinbase is asked to pay.
  *
- * A claim is whatever an account may be paid now: this block's earning, and later its balance with it. What a split leaves out stays owed;
+ * A claim is whatever an account may be paid now: this block's earning, and its balance with it. What a split leaves out stays owed;
  * the coinbase's rest goes to the pool's script, so the pool's own account is never an output.
+ *
+ * The order. A miner shows only what its coinbase has room for, often ten outputs, and those are the first ones that fit. So claims take turns: the
+ * largest, the one that has been due longest, the next largest, the next longest due, and so on. Among the first ten the value is given to those that are
+ * due first; a large claim gets what they leave, and waits with the rest. (When a pool owes much, because work without a split went all to its own
+ * script, its large claims would else use up each block's value, for thousands of blocks.)
+ *
+ * How long a claim waits. Let M be the number of claims that became due (`dueSince`) before it or with it, itself among them, and let coinbases have room
+ * for k <= 10 outputs. Then by the ceil(M / floor(k / 2))-th block of the pool from then on it has been paid in full, or has been one of the largest: of
+ * the blocks whose split named payees and whose value was enough for the turns of the due. For in such a block, as long as it has no turn itself,
+ * the floor(k / 2) turns of the due are all of claims ahead of it, and pay them in full. A claim that is paid in full is not due any more and comes back
+ * behind all that were due; new ones come in behind too, since ledger entries are numbered upwards. So nothing ever gets ahead of it. In a block
+ * whose value was not enough, those turns count that were paid in full. Coinbases with more room are no slower.
+ *
+ * Claims that no coinbase pays (no payee, below dust, legacy scripts past the 90th) don't wait, they are passed over.
  */
 import { RewardsError } from "./errors.js";
 import type { AccountId } from "./share-window.js";
@@ -14,6 +28,9 @@ export const MAX_LEGACY_OUTPUTS = 90;
 /** DATUM.md section 7: bytes of the blob that carries the outputs, the coinbaser id in front included. */
 export const MAX_BLOB = 32_767;
 
+/** Outputs that small coinbases have room for; among so many the due come first when the value is short. */
+const SMALL_COINBASE = 10;
+
 /** How to pay an account, as far as a split must know. */
 export interface Payee {
   readonly script: Uint8Array;
@@ -23,11 +40,16 @@ export interface Payee {
   readonly legacySigops: boolean;
 }
 
-/** What may be paid now: parallel arrays, each account once. `Earnings` is one; balances may be added to it. */
+/** What may be paid now: parallel arrays, each account once. `Earnings` is one; `addBalances` puts balances with it. */
 export interface Claims {
   readonly accounts: readonly AccountId[];
   /** Satoshis. */
   readonly amounts: readonly bigint[];
+  /**
+   * Number of the ledger entry since which the balance has reached the account's threshold; undefined where it had not before this block. Without the
+   * array no claim has been waiting.
+   */
+  readonly dueSince?: readonly (bigint | undefined)[];
 }
 
 export interface SplitPolicy {
@@ -39,13 +61,6 @@ export interface SplitPolicy {
   readonly payee: (account: AccountId) => Payee | undefined;
   /** Least amount for which this account wants an output; the dust floor holds besides. Default: none. */
   readonly threshold?: (account: AccountId) => bigint;
-  /** Which claim comes first: below 0 when `a` does. Ties go to the smaller account id. Default: the larger amount. */
-  readonly order?: (a: Claim, b: Claim) => number;
-}
-
-export interface Claim {
-  readonly account: AccountId;
-  readonly amount: bigint;
 }
 
 /** One output of a split. */
@@ -56,76 +71,152 @@ export interface Output {
 }
 
 /**
- * Chooses and orders the outputs: by `order`, each at most once per account, until a limit of the wire is reached or nothing is left.
- * Claims under their floor, and legacy ones past the 90th, are skipped, not the end. A claim larger than what is left is paid in part.
+ * Chooses and orders the outputs, at most one per account, until a limit of the wire is reached or nothing is left: by turns the largest claim and the one
+ * that has been due longest (see the top of this file). Ties go to the larger amount, then to the smaller account id; where no claim is due any more
+ * it goes on by size. So the same claims give the same outputs, in whatever order they come.
+ *
+ * Claims under their floor, and legacy ones past the 90th, are skipped and take no turn. A claim larger than what is left is paid in part.
+ *
+ * @throws RewardsError `rewards.invalidPolicy` for a negative value or dust
  */
 export function split(claims: Claims, policy: SplitPolicy): Output[] {
-  const { value, dust, payee, threshold, order = largestFirst } = policy;
+  const { value, dust } = policy;
   if (value < 0n || dust < 0n)
     throw new RewardsError("rewards.invalidPolicy", `expected value and dust of 0 or more, got ${value}, ${dust}`);
-  const queue = candidates(claims, dust);
-  const before = (a: Claim, b: Claim) => (order(a, b) || a.account - b.account) < 0;
-  for (let i = (queue.length >> 1) - 1; i >= 0; i--) siftDown(queue, i, before);
-
-  const outputs: Output[] = [];
   let left = value;
-  let bytes = 1;
-  let legacy = 0;
-  while (queue.length > 0 && outputs.length < MAX_OUTPUTS && left > 0n) {
-    const { account, amount } = takeFirst(queue, before);
-    const to = payee(account);
-    if (to === undefined || (to.legacySigops && legacy === MAX_LEGACY_OUTPUTS)) continue;
-    if (threshold !== undefined && amount < threshold(account)) continue;
-    const size = 9 + to.script.length;
-    const paid = least(amount, left);
-    if (paid < dust || paid < to.dustLimit || paid === 0n || bytes + size > MAX_BLOB) continue;
-    outputs.push({ account, script: to.script, value: paid });
+  const pay = (turn: Turn): void => {
+    const paid = turn.amount < left ? turn.amount : left;
+    if (paid < dust || paid < turn.to.dustLimit) return;
+    turn.paid = paid;
     left -= paid;
-    bytes += size;
-    if (to.legacySigops) legacy++;
+  };
+
+  const turns = new Turns(claims, policy);
+  while (turns.taken.length < SMALL_COINBASE && turns.next() !== undefined);
+  for (const turn of turns.taken) if (turn.due) pay(turn);
+  for (const turn of turns.taken) if (!turn.due) pay(turn);
+  while (left > 0n) {
+    const turn = turns.next();
+    if (turn === undefined) break;
+    pay(turn);
   }
-  return outputs;
+  return turns.taken.filter(({ paid }) => paid > 0n).map(({ account, to, paid }) => ({ account, script: to.script, value: paid }));
 }
 
-function least(a: bigint, b: bigint): bigint {
-  if (a < b) return a;
-  return b;
+/** A claim that has its place in the split. */
+interface Turn {
+  readonly account: AccountId;
+  readonly amount: bigint;
+  readonly to: Payee;
+  /** True when its age brought it here, not its size. */
+  readonly due: boolean;
+  paid: bigint;
 }
 
-/** The default order. */
-export function largestFirst(a: Claim, b: Claim): number {
-  return a.amount > b.amount ? -1 : a.amount < b.amount ? 1 : 0;
-}
+/** Gives claims their turns, within the limits of the wire, as if there were value for all. */
+class Turns {
+  readonly taken: Turn[] = [];
+  readonly #policy: SplitPolicy;
+  readonly #bySize: Queue;
+  readonly #byAge: Queue;
+  /** Those that had a turn or were passed over: one queue's are in the other one still. */
+  readonly #seen = new Set<Candidate>();
+  #bytes = 1;
+  #legacy = 0;
 
-function candidates({ accounts, amounts }: Claims, dust: bigint): Claim[] {
-  const list: Claim[] = [];
-  for (let i = 0; i < accounts.length; i++) {
-    const amount = amounts[i] as bigint;
-    if (amount > 0n && amount >= dust) list.push({ account: accounts[i] as AccountId, amount });
+  constructor(claims: Claims, policy: SplitPolicy) {
+    this.#policy = policy;
+    const { all, due } = candidates(claims, policy.dust);
+    this.#bySize = queue(all, larger);
+    this.#byAge = queue(due, dueLonger);
   }
-  return list;
+
+  next(): Turn | undefined {
+    const { payee, threshold } = this.#policy;
+    while (this.taken.length < MAX_OUTPUTS) {
+      const waited = this.taken.length % 2 === 1 ? nextOf(this.#byAge, this.#seen) : undefined;
+      const candidate = waited ?? nextOf(this.#bySize, this.#seen);
+      if (candidate === undefined) return undefined;
+      this.#seen.add(candidate);
+      const { account, amount } = candidate;
+      const to = payee(account);
+      if (to === undefined || amount < to.dustLimit || (to.legacySigops && this.#legacy === MAX_LEGACY_OUTPUTS)) continue;
+      if (threshold !== undefined && amount < threshold(account)) continue;
+      const size = 9 + to.script.length;
+      if (this.#bytes + size > MAX_BLOB) continue;
+      this.#bytes += size;
+      if (to.legacySigops) this.#legacy++;
+      const turn: Turn = { account, amount, to, due: waited !== undefined, paid: 0n };
+      this.taken.push(turn);
+      return turn;
+    }
+    return undefined;
+  }
 }
+
+interface Candidate {
+  readonly account: AccountId;
+  readonly amount: bigint;
+  readonly dueSince: bigint | undefined;
+}
+
+type Before = (a: Candidate, b: Candidate) => boolean;
 
 /** A heap instead of a full sort: only the first few hundred of many thousand claims are ever needed in order. */
-function takeFirst(heap: Claim[], before: (a: Claim, b: Claim) => boolean): Claim {
-  const first = heap[0] as Claim;
-  const last = heap.pop() as Claim;
-  if (heap.length > 0) {
-    heap[0] = last;
-    siftDown(heap, 0, before);
-  }
-  return first;
+interface Queue {
+  readonly heap: Candidate[];
+  readonly before: Before;
 }
 
-function siftDown(heap: Claim[], start: number, before: (a: Claim, b: Claim) => boolean): void {
-  const item = heap[start] as Claim;
+const larger: Before = (a, b) => a.amount > b.amount || (a.amount === b.amount && a.account < b.account);
+
+const dueLonger: Before = (a, b) => {
+  const since = a.dueSince as bigint;
+  const other = b.dueSince as bigint;
+  return since < other || (since === other && larger(a, b));
+};
+
+function candidates({ accounts, amounts, dueSince }: Claims, dust: bigint): { all: Candidate[]; due: Candidate[] } {
+  const all: Candidate[] = [];
+  const due: Candidate[] = [];
+  for (let i = 0; i < accounts.length; i++) {
+    const amount = amounts[i] as bigint;
+    if (amount <= 0n || amount < dust) continue;
+    const candidate = { account: accounts[i] as AccountId, amount, dueSince: dueSince?.[i] };
+    all.push(candidate);
+    if (candidate.dueSince !== undefined) due.push(candidate);
+  }
+  return { all, due };
+}
+
+function queue(heap: Candidate[], before: Before): Queue {
+  for (let i = (heap.length >> 1) - 1; i >= 0; i--) siftDown(heap, i, before);
+  return { heap, before };
+}
+
+/** Takes the first one that was not seen yet from the queue. */
+function nextOf({ heap, before }: Queue, seen: ReadonlySet<Candidate>): Candidate | undefined {
+  while (heap.length > 0) {
+    const first = heap[0] as Candidate;
+    const last = heap.pop() as Candidate;
+    if (heap.length > 0) {
+      heap[0] = last;
+      siftDown(heap, 0, before);
+    }
+    if (!seen.has(first)) return first;
+  }
+  return undefined;
+}
+
+function siftDown(heap: Candidate[], start: number, before: Before): void {
+  const item = heap[start] as Candidate;
   let i = start;
   for (;;) {
     let child = 2 * i + 1;
     if (child >= heap.length) break;
-    if (child + 1 < heap.length && before(heap[child + 1] as Claim, heap[child] as Claim)) child++;
-    if (!before(heap[child] as Claim, item)) break;
-    heap[i] = heap[child] as Claim;
+    if (child + 1 < heap.length && before(heap[child + 1] as Candidate, heap[child] as Candidate)) child++;
+    if (!before(heap[child] as Candidate, item)) break;
+    heap[i] = heap[child] as Candidate;
     i = child;
   }
   heap[i] = item;

@@ -15,7 +15,10 @@ export interface Weighed {
 }
 
 /** Walks the log back segment by segment; each share of the segment that the edge cuts counts with the fraction that is missing. */
-export function weigh(log: readonly LoggedShare[], size: bigint): { rows: Weighed[]; denominator: bigint } {
+export function weigh(
+  log: readonly LoggedShare[],
+  size: bigint,
+): { rows: Weighed[]; denominator: bigint; firstSegment: number | undefined } {
   const segments = [...new Set(log.map(({ segment }) => segment))].sort((a, b) => b - a);
   const rows = new Map<number, Weighed>();
   let missing = size;
@@ -41,7 +44,11 @@ export function weigh(log: readonly LoggedShare[], size: bigint): { rows: Weighe
   };
   for (const share of whole) count(share, denominator);
   for (const share of cut) count(share, missing);
-  return { rows: [...rows.values()].filter(({ weight }) => weight > 0n).sort((a, b) => a.account - b.account), denominator };
+  return {
+    rows: [...rows.values()].filter(({ weight }) => weight > 0n).sort((a, b) => a.account - b.account),
+    denominator,
+    firstSegment: [...cut, ...whole].map(({ segment }) => segment).sort((a, b) => a - b)[0],
+  };
 }
 
 /** Floor and largest remainder, ties to the first. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type AccountSum, RewardsError, type SegmentSums, ShareWindow, type WindowWeights } from "../src/index.js";
+import { type AccountSum, EMPTY_WINDOW, RewardsError, type SegmentSums, ShareWindow, type WindowWeights } from "../src/index.js";
 import { type LoggedShare, weigh } from "./reference.js";
 
 const shares = fc.array(
@@ -43,7 +43,7 @@ function stored(log: readonly LoggedShare[]): SegmentSums[] {
 }
 
 function expectSame(got: WindowWeights, log: readonly LoggedShare[], size: bigint): void {
-  const { rows, denominator } = weigh(log, size);
+  const { rows, denominator, firstSegment } = weigh(log, size);
   expect(got).toEqual({
     accounts: rows.map(({ account }) => account),
     weights: rows.map(({ weight }) => weight),
@@ -51,6 +51,7 @@ function expectSame(got: WindowWeights, log: readonly LoggedShare[], size: bigin
     totalWeight: rows.reduce((sum, { weight }) => sum + weight, 0n),
     totalNetWeight: rows.reduce((sum, { netWeight }) => sum + netWeight, 0n),
     denominator,
+    firstSegment,
     complete: true,
   });
 }
@@ -137,6 +138,100 @@ describe("share window", () => {
         }
       }),
     );
+  });
+
+  test("accounts that are forgotten with their segments and come back are counted once", () => {
+    fc.assert(
+      fc.property(shares, shares, fc.bigInt({ min: 1n, max: 300n }), sizes, (log, later, keep, asked) => {
+        const window = windowOf(log, asked);
+        window.weigh(keep);
+        const forgotten = window.forget(keep);
+        const more = inOrder(later).map((share) => ({ ...share, segment: share.segment + 6 }));
+        for (const share of more) {
+          while ((window.headSegment ?? 0) < share.segment) window.openSegment((window.headSegment ?? 0) + 1);
+          window.add(share);
+        }
+        if (forgotten > 0)
+          window.load(
+            stored(log).filter(({ id }) => id < (window.oldestSegment ?? 0)),
+            false,
+          );
+        for (const size of asked) expectSame(window.weigh(size), [...log, ...more], size);
+      }),
+    );
+  });
+
+  test("what was weighed stays as it was, whatever comes after", () => {
+    fc.assert(
+      fc.property(shares, shares, fc.bigInt({ min: 1n, max: 300n }), (log, later, size) => {
+        fc.pre(log.length > 0);
+        const window = windowOf(log);
+        const weights = window.weigh(size);
+        const first = log[0] as LoggedShare;
+        window.void(first.segment, first);
+        for (const share of later) window.add({ ...share, account: share.account + 5 });
+        window.weigh(size * 2n);
+        expectSame(weights, log, size);
+      }),
+    );
+  });
+
+  describe("difficulty that changes", () => {
+    /** 40 segments of 100 units: each account i = 1..4 has 10 i of each. */
+    const sums = [1, 2, 3, 4].map((account) => ({ account, weight: BigInt(10 * account), feeWeight: 0n }));
+    const segments: SegmentSums[] = Array.from({ length: 40 }, (_, i) => ({ id: i + 1, sums }));
+    const log = segments.flatMap(({ id }) => sums.map(({ account, weight }) => ({ segment: id, account, weight, feePpm: 0 })));
+    const window = () => {
+      const made = new ShareWindow();
+      made.load(segments.slice(20), true);
+      return made;
+    };
+
+    test("fourfold and back: the edge goes back over old segments and forth again, each time exactly", () => {
+      const followed = window();
+      followed.load(segments.slice(0, 20), false);
+      for (const size of [450n, 1800n, 450n, 112n, 3950n, 451n]) expectSame(followed.weigh(size), log, size);
+      // 450 units are segments 37 to 40 and half of 36; 1800 are segments 23 to 40 whole.
+      expect([450n, 1800n, 1801n].map((size) => followed.weigh(size).firstSegment)).toEqual([36, 23, 22]);
+    });
+
+    test("past what is loaded says so, keeps its head, and is whole once the rest is there", () => {
+      const followed = window();
+      expect(followed.weigh(500n).complete).toBe(true);
+      const part = followed.weigh(2001n);
+      expect(part.complete).toBe(false);
+      expect(part.totalWeight).toBe(2000n);
+      expectSame(followed.weigh(500n), log, 500n);
+      followed.load(segments.slice(0, 20), false);
+      expectSame(followed.weigh(2001n), log, 2001n);
+      // The log ends here: a longer window is the log.
+      const whole = followed.weigh(4001n);
+      expect([whole.complete, whole.totalWeight, whole.firstSegment]).toEqual([true, 4000n, 1]);
+    });
+
+    test("forgetting keeps a rise's worth, and never a part of the present window", () => {
+      const followed = window();
+      followed.load(segments.slice(0, 20), false);
+      followed.weigh(500n);
+      expect(followed.forget(2000n)).toBe(20);
+      expectSame(followed.weigh(2000n), log, 2000n);
+      expect(followed.forget(1n)).toBe(0);
+      expect(followed.weigh(2001n).complete).toBe(false);
+    });
+  });
+
+  test("the first segment is one of which something counts", () => {
+    const window = new ShareWindow();
+    expect(window.weigh(5n).firstSegment).toBeUndefined();
+    expect(window.weigh(5n)).toEqual(EMPTY_WINDOW);
+    const share = { account: 1, weight: 5n, feePpm: 0 };
+    for (const id of [1, 2, 3, 4]) window.openSegment(id);
+    window.add(share);
+    expect(window.weigh(100n).firstSegment).toBe(4);
+    window.openSegment(5);
+    expect(window.weigh(5n).firstSegment).toBe(4);
+    window.void(4, share);
+    expect(window.weigh(5n).firstSegment).toBeUndefined();
   });
 
   test("a segment that was let go takes voids without complaint, because it will be loaded without them", () => {

@@ -24,7 +24,7 @@ describe("split", () => {
     { maxLength: 700 },
   );
 
-  test("keeps every bound, pays nobody twice, nobody more than the claim, and goes by size", () => {
+  test("keeps every bound, pays nobody twice, nobody more than the claim, and goes by size where nothing is due", () => {
     fc.assert(
       fc.property(payees, fc.bigInt({ min: 0n, max: 10n ** 10n }), fc.bigInt({ min: 0n, max: 2000n }), (list, value, dust) => {
         const outputs = split(
@@ -50,18 +50,18 @@ describe("split", () => {
   test("permuting the claims changes nothing", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.bigInt({ min: 0n, max: 3000n }), { maxLength: 100 }).chain((amounts) =>
-          fc.tuple(
-            fc.constant(amounts),
-            fc.shuffledSubarray(
-              amounts.map((_, i) => i),
-              { minLength: amounts.length },
-            ),
-          ),
-        ),
-        ([amounts, order]) => {
-          const shuffled: Claims = { accounts: order.map((i) => i + 1), amounts: order.map((i) => amounts[i] as bigint) };
-          expect(split(shuffled, policy({ value: 50_000n }))).toEqual(split(claims(amounts), policy({ value: 50_000n })));
+        fc
+          .array(fc.tuple(fc.bigInt({ min: 0n, max: 3000n }), fc.option(fc.bigInt({ min: 1n, max: 9n }), { nil: undefined })), {
+            maxLength: 100,
+          })
+          .chain((list) => fc.tuple(fc.constant(list), fc.shuffledSubarray(list, { minLength: list.length }))),
+        ([list, shuffled]) => {
+          const of = (some: typeof list): Claims => ({
+            accounts: some.map((entry) => list.indexOf(entry) + 1),
+            amounts: some.map(([amount]) => amount),
+            dueSince: some.map(([, since]) => since),
+          });
+          expect(split(of(shuffled), policy({ value: 50_000n }))).toEqual(split(of(list), policy({ value: 50_000n })));
         },
       ),
     );
@@ -117,12 +117,23 @@ describe("split", () => {
     expect(split(claims([5000n]), policy({ value: 0n }))).toEqual([]);
   });
 
-  test("thresholds and another order", () => {
-    const outputs = split(
-      claims([5000n, 4000n, 3000n]),
-      policy({ threshold: (account) => (account === 1 ? 5001n : 0n), order: (a, b) => b.account - a.account }),
-    );
-    expect(outputs.map(({ account }) => account)).toEqual([3, 2]);
+  test("a claim under its account's threshold waits", () => {
+    const outputs = split(claims([5000n, 4000n, 3000n]), policy({ threshold: (account) => (account === 1 ? 5001n : 4000n) }));
+    expect(outputs.map(({ account }) => account)).toEqual([2]);
+  });
+
+  test("by turns the largest and the one due longest; ties by amount, then account; by size where nothing is due any more", () => {
+    const order = (dueSince: readonly (bigint | undefined)[], amounts: readonly bigint[], changes: Partial<SplitPolicy> = {}) =>
+      split({ ...claims(amounts), dueSince }, policy(changes)).map(({ account }) => account);
+    const amounts = [9000n, 8000n, 7000n, 6000n, 5000n, 4000n, 3000n];
+    expect(order([undefined, undefined, undefined, 9n, undefined, 5n, 2n], amounts)).toEqual([1, 7, 2, 6, 3, 4, 5]);
+    // The largest are due longest too: each once, and the next one's turn is the next one's.
+    expect(order([1n, 2n, 3n, undefined, undefined, undefined, 4n], amounts)).toEqual([1, 2, 3, 7, 4, 5, 6]);
+    expect(order([4n, 4n, 4n, 4n, 0n], [1000n, 2000n, 2000n, 3000n, 600n])).toEqual([4, 5, 2, 3, 1]);
+    // A claim that is passed over takes no turn.
+    expect(order([undefined, undefined, 7n, 1n, 2n], amounts.slice(0, 5), { payee: (id) => (id === 4 ? undefined : payee()) })).toEqual([
+      1, 5, 2, 3,
+    ]);
   });
 
   test("refuses a negative value or dust", () => {

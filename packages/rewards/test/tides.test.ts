@@ -1,54 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { largestRemainder, ShareWindow, tides } from "../src/index.js";
-import { divide } from "./reference.js";
+import { EMPTY_WINDOW, type NetworkTargets, type Scheme, ShareWindow, tides, windowSize } from "../src/index.js";
 
 const MAX_VALUE = 2_100_000_000_000_000n;
 
-describe("largest remainder", () => {
-  const weights = fc.oneof(
-    fc.array(fc.bigInt({ min: 0n, max: 50n }), { minLength: 1, maxLength: 40 }),
-    fc.array(fc.bigInt({ min: 0n, max: 2n ** 180n }), { minLength: 1, maxLength: 40 }),
-    // Many equal ones, and some apart by one unit: remainders that floating point can't tell from each other.
-    fc.array(
-      fc.integer({ min: -1, max: 1 }).map((d) => 2n ** 170n + BigInt(d)),
-      { minLength: 1, maxLength: 40 },
-    ),
-  );
-
-  test("is the plain integer rule, exactly", () => {
-    fc.assert(
-      fc.property(weights, fc.oneof(fc.bigInt({ min: 0n, max: 100n }), fc.bigInt({ min: 0n, max: MAX_VALUE })), (list, amount) => {
-        const total = list.reduce((sum, weight) => sum + weight, 0n);
-        fc.pre(total > 0n);
-        const parts = largestRemainder(amount, list, total);
-        expect(parts).toEqual(divide(amount, list, total));
-        expect(parts.reduce((sum, part) => sum + part, 0n)).toBe(amount);
-      }),
-      { numRuns: 1000 },
-    );
-  });
-
-  test.each([
-    [-1n, [1n], 1n],
-    [2n ** 53n, [1n], 1n],
-    [1n, [0n], 0n],
-    [1n, [2n ** 1100n], 2n ** 1100n],
-  ])("refuses %s over %s", (amount, list, total) => {
-    expect(() => largestRemainder(amount, list, total)).toThrow(
-      expect.objectContaining({ code: expect.stringMatching(/^rewards\.invalid/) }),
-    );
-  });
-});
+const sizeOf = (scheme: Scheme, targets: NetworkTargets) => windowSize(scheme.window, { targets, logWeight: 0n, blockWeights: [] });
 
 describe("TIDES", () => {
   test("the window is floor(N × difficulty-one target / target)", () => {
     const difficultyOne = 0xffffn << 208n;
-    expect(tides().windowSize({ difficultyOne, target: difficultyOne })).toBe(8n);
-    expect(tides(3n).windowSize({ difficultyOne, target: difficultyOne / 7n })).toBe((3n * difficultyOne) / (difficultyOne / 7n));
-    expect(tides().windowSize({ difficultyOne, target: difficultyOne * 100n })).toBe(1n);
+    expect(sizeOf(tides(), { difficultyOne, target: difficultyOne })).toBe(8n);
+    expect(sizeOf(tides(3n), { difficultyOne, target: difficultyOne / 7n })).toBe((3n * difficultyOne) / (difficultyOne / 7n));
+    expect(sizeOf(tides(), { difficultyOne, target: difficultyOne * 100n })).toBe(1n);
+    expect(() => tides(2n ** 63n)).toThrow(expect.objectContaining({ code: "rewards.invalidPolicy" }));
     expect(() => tides(0n)).toThrow(expect.objectContaining({ code: "rewards.invalidPolicy" }));
-    expect(() => tides().windowSize({ difficultyOne, target: 0n })).toThrow(expect.objectContaining({ code: "rewards.invalidPolicy" }));
+    expect(() => sizeOf(tides(), { difficultyOne, target: 0n })).toThrow(expect.objectContaining({ code: "rewards.invalidPolicy" }));
   });
 
   test("fee and amounts add up to the value; the fee is each share's own; nobody gets more than a satoshi off its part", () => {
@@ -110,6 +76,14 @@ describe("TIDES", () => {
     window.openSegment(1);
     window.add({ account: 1, weight: 1n, feePpm: 1_000_000 });
     expect(tides().earned({ value: 5n }, window.weigh(10n))).toEqual({ fee: 5n, accounts: [1], amounts: [0n] });
+    expect(tides().earned({ value: 5n }, EMPTY_WINDOW)).toEqual({ fee: 5n, accounts: [], amounts: [] });
     expect(() => tides().earned({ value: -5n }, window.weigh(10n))).toThrow(expect.objectContaining({ code: "rewards.invalidAmount" }));
+  });
+
+  test("a window that is loaded in part is not divided over", () => {
+    const window = new ShareWindow();
+    window.load([{ id: 5, sums: [{ account: 1, weight: 10n, feeWeight: 0n }] }], true);
+    expect(tides().earned({ value: 5n }, window.weigh(10n)).amounts).toEqual([5n]);
+    expect(() => tides().earned({ value: 5n }, window.weigh(11n))).toThrow(expect.objectContaining({ code: "rewards.incompleteWindow" }));
   });
 });

@@ -1,6 +1,17 @@
-/** What can be wrong with the node at start. */
+/** What can be wrong with the node: at start, and while the books follow its chain. */
 
-export type ChainErrorCode = "wrongNetwork" | "wrongGenesis" | "stopped";
+export type ChainErrorCode =
+  | "wrongNetwork"
+  | "wrongGenesis"
+  | "stopped"
+  /** A block that is not the one asked for, or not whole. */
+  | "wrongBlock"
+  /** A block of its own best chain that the node can't give. */
+  | "blockUnavailable"
+  /** The node is catching up, or has fallen back below the books without another branch. */
+  | "nodeBehind"
+  /** The node's chain and the books' have not one block in common. */
+  | "noCommonBlock";
 
 /** The node is not one this pool can work with. Says what was expected and what came. */
 export class ChainError extends Error {

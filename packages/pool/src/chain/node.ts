@@ -7,6 +7,9 @@ export type ChainNode = Pick<
   "blockchainInfo" | "blockHash" | "bestBlockHash" | "blockHeader" | "blockTemplate" | "submitBlock" | "call"
 >;
 
+/** The calls that following the chain takes. */
+export type FollowedNode = Pick<NodeClient, "blockchainInfo" | "blockHash" | "rawBlock">;
+
 /** RPC_IN_WARMUP of Bitcoin Core: the node will answer later. */
 const WARMING_UP = -28;
 

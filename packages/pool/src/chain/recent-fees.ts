@@ -24,4 +24,11 @@ export class RecentFees {
     for (const fees of this.#figures.values()) if (fees > highest) highest = fees;
     return highest;
   }
+
+  /** Satoshis, rounded down; 0n when nothing is known. */
+  average(): bigint {
+    let sum = 0n;
+    for (const fees of this.#figures.values()) sum += fees;
+    return this.#figures.size === 0 ? 0n : sum / BigInt(this.#figures.size);
+  }
 }

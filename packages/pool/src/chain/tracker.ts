@@ -84,6 +84,7 @@ export class ChainTracker implements ChainView {
   readonly #monotonic: () => number;
   readonly #parents = new ParentTable();
   readonly #fees = new RecentFees(FEE_FIGURES);
+  readonly #blockFees = new RecentFees(FEE_FIGURES / 2);
   readonly #tipListeners = new Set<Listener<[tip: Parent, previous: Parent | undefined]>>();
   readonly #knownListeners = new Set<Listener<[parent: Parent]>>();
   readonly #invalidListeners = new Set<Listener<[parent: Parent]>>();
@@ -195,6 +196,11 @@ export class ChainTracker implements ChainView {
   highestFees(): bigint {
     const highest = this.#fees.highest();
     return highest > FEE_FLOOR ? highest : FEE_FLOOR;
+  }
+
+  /** Fees of the recent blocks whose fees the node told, on average; satoshis, at most 144 blocks. */
+  averageFees(): bigint {
+    return this.#blockFees.average();
   }
 
   /** New coins of the block at `height`, satoshis: by the rule, or by the node's own template where that says more (test chains). */
@@ -469,7 +475,9 @@ export class ChainTracker implements ChainView {
   async #noteFees(hash: string): Promise<void> {
     try {
       const fees = await readBlockFees(this.#node, hash);
-      if (fees !== undefined) this.#fees.note(hash, fees);
+      if (fees === undefined) return;
+      this.#fees.note(hash, fees);
+      this.#blockFees.note(hash, fees);
     } catch (error) {
       this.#log.debug({ hash, error: error instanceof Error ? error.message : String(error) }, "a block's fees were not told");
     }

@@ -2,13 +2,16 @@
 import { randomBytes } from "node:crypto";
 import { loadCrypto } from "@openprime/datum";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { addAudit } from "./audit/commands.js";
 import { type Environment, loadConfig } from "./config/index.js";
 import { doctor } from "./doctor/doctor.js";
 import { printError } from "./errors.js";
 import { CONFIG_FILE, init } from "./init.js";
 import type { CommandIo } from "./io.js";
+import { addLedger } from "./ledger/commands.js";
 import { showKeys } from "./show-keys.js";
 import { endSignal } from "./signals.js";
+import { addSimulate } from "./simulate/command.js";
 import { version } from "./version.js";
 
 /**
@@ -91,6 +94,12 @@ function describeCommands(env: Environment, io: CommandIo, done: (exitCode: numb
     .action(async (options: { config: string; json: boolean }) => {
       done(await doctor(options, env, io));
     });
+
+  addLedger(program, configured, env, io, done);
+
+  addAudit(program, io, done);
+
+  addSimulate(program, io, done);
 
   return program;
 }

@@ -5,9 +5,8 @@
  * no gateway is answered by a pool that can't keep its word.
  */
 import { dirname } from "node:path";
-import { dustLimit, legacySigops, NodeClient, reverseHex, ShareProver, targetFromBits } from "@openprime/bitcoin";
+import { NodeClient, reverseHex, ShareProver } from "@openprime/bitcoin";
 import type { DatumCrypto, LongTermKeys } from "@openprime/datum";
-import { tides } from "@openprime/rewards";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
 import { type BlockOutcome, type BlockStore, BlockSubmitter, ChainTracker } from "../chain/index.js";
@@ -17,15 +16,18 @@ import {
   Blocks,
   type Database,
   type LedgerError,
+  type MoneyBook,
   openDatabase,
   type PreviewRow,
+  poolScripts,
   Sessions,
   ShareLog,
-  SplitBook,
+  type SplitBook,
   tentativeRounds,
 } from "../ledger/index.js";
-import { type BlockCandidate, type Parent, ShareJudge } from "../work/index.js";
+import { type BlockCandidate, type Parent, type RetiredScript, ShareJudge } from "../work/index.js";
 import type { Config } from "./config/index.js";
+import { MoneyDesk } from "./money.js";
 
 export interface PoolModules {
   readonly crypto: DatumCrypto;
@@ -38,6 +40,8 @@ export interface PoolModules {
   readonly signal?: AbortSignal;
   /** How long a parent may stay unknown to the node, milliseconds; a minute by default. */
   readonly unknownParentMs?: number;
+  /** How long a node that has fallen back on the books' own branch is waited for, milliseconds; two minutes by default. */
+  readonly fallenBackMs?: number;
 }
 
 /** What is going on, for tables. */
@@ -64,6 +68,8 @@ export class Pool {
     readonly submitter: BlockSubmitter,
     readonly node: NodeClient,
     readonly metrics: Registry,
+    /** What the pool owes and holds. */
+    readonly money: MoneyBook,
     private readonly rooms: {
       readonly server: GatewayServer;
       readonly chain: ChainTracker;
@@ -142,36 +148,27 @@ async function assemble(
     },
     { node, log, metrics, now },
   );
-  followChain(chain, shareLog, log);
+  const desk = await MoneyDesk.open(config, {
+    ...{ database, shareLog, node, chain, log, metrics, now, stops },
+    ...(modules.fallenBackMs !== undefined && { fallenBackMs: modules.fallenBackMs }),
+  });
+  followParents(chain, shareLog, log);
   stops.push(() => chain.stop());
-  const abort = (): void => void chain.stop();
+  const abort = (): void => {
+    void chain.stop();
+    void desk.abort();
+  };
   signal?.addEventListener("abort", abort, { once: true });
   log.info({ node: config.node.url, network: network.name }, "waiting for the Bitcoin node");
   await chain.start();
-  signal?.removeEventListener("abort", abort);
   for (const { prevhash, height } of await tentativeRounds(database)) {
     // Asked of the node anew; one that it has told of meanwhile is settled at once.
     const parent = chain.parent(prevhash, height - 1);
     if (parent?.state === "tip" || parent?.state === "stale") decideRound(parent, shareLog, log);
   }
 
-  const scheme = tides(config.tides.window);
-  const splits = await SplitBook.open(
-    { dust: config.split.dustFloor },
-    {
-      log: shareLog,
-      scheme,
-      windowSize: (prevhash) => {
-        // On a parent that our node does not know yet the tip's difficulty is the best there is.
-        const bits = chain.childBits(prevhash);
-        return bits === undefined ? undefined : scheme.windowSize({ difficultyOne: network.difficultyOne, target: targetFromBits(bits) });
-      },
-      maxValue: (prevhash) => chain.maxValue(prevhash),
-      payee: (script) => ({ dustLimit: dustLimit(script), legacySigops: legacySigops(script) > 0 }),
-      now,
-      logger: log,
-    },
-  );
+  const { book, splits, credits } = await desk.start();
+  signal?.removeEventListener("abort", abort);
 
   const blocks = new Blocks(database, now);
   const submitter = new BlockSubmitter(
@@ -187,7 +184,9 @@ async function assemble(
       network,
       payoutScript: settings.payoutScript,
       tag: settings.tagBytes,
+      retiredScripts: await retiredScripts(database),
       feePpm: settings.feePpm,
+      relayedFeePpm: settings.relayedFeePpm,
       staleGraceMs: config.shares.staleGraceMs,
       limits: config.limits,
     },
@@ -200,6 +199,7 @@ async function assemble(
       tag: settings.tagBytes,
       minimumDifficulty: settings.minimumDifficulty,
       motd: settings.motd,
+      relays: new Set(config.relays),
       limits: {
         connections: config.limits.connections,
         connectionsPerAddress: config.limits.connectionsPerAddress,
@@ -211,7 +211,8 @@ async function assemble(
       crypto: modules.crypto,
       longTermKeys: modules.longTermKeys,
       judge,
-      sink: shareLog,
+      // Shares that can't be paid for are refused, not taken for nothing.
+      sink: credits === undefined ? shareLog : { append: (share, done) => credits.accepting && shareLog.append(share, done) },
       splits,
       blocks: submitter,
       sessions: new Sessions(database, now),
@@ -223,14 +224,21 @@ async function assemble(
   );
   const address = await server.listen();
   stops.push(() => server.close());
-  return new Pool(address, database, blocks, submitter, node, metrics, { server, chain, log: shareLog, splits }, stops);
+  return new Pool(address, database, blocks, submitter, node, metrics, book, { server, chain, log: shareLog, splits }, stops);
 }
 
-/** A new tip ends a segment of the log; a parent that turned up, or never did, decides about the shares that were taken on trust. */
-function followChain(chain: ChainTracker, shareLog: ShareLog, log: Logger): void {
-  chain.onTip((tip) => {
-    shareLog.openSegment(tip.hash).catch(failed(log, "opening a segment of the share log"));
-  });
+/** Work made for an earlier script of the pool is good for so long: a gateway's oldest job is 270 s old. */
+const RETIRED_SCRIPT_MS = 600_000;
+
+async function retiredScripts(database: Database): Promise<RetiredScript[]> {
+  const scripts = await poolScripts(database);
+  return scripts.flatMap(({ script, retiredAt }) =>
+    retiredAt === undefined ? [] : [{ script, until: retiredAt.getTime() + RETIRED_SCRIPT_MS }],
+  );
+}
+
+/** A parent that turned up, or never did, decides about the shares that were taken on trust. */
+function followParents(chain: ChainTracker, shareLog: ShareLog, log: Logger): void {
   chain.onParentKnown((parent) => decideRound(parent, shareLog, log));
   chain.onParentInvalid((parent) => {
     shareLog

@@ -379,7 +379,7 @@ export class Connection implements SessionConnection {
     } else {
       try {
         const id = session.work.nextCoinbaserId();
-        const split = this.context.splits.offer({ sessionId: session.id, coinbaserId: id, value, prevhash });
+        const split = this.context.splits.offer({ sessionId: session.id, coinbaserId: id, value, prevhash, finder: session.work.payee });
         if (split.outputs.length > 0) {
           session.work.addSplit(split);
           outputs = split.outputs;

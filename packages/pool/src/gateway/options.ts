@@ -69,6 +69,8 @@ export interface GatewayServerOptions {
   readonly minimumDifficulty: bigint;
   /** Greeting that gateways log; at most 511 bytes. */
   readonly motd: string;
+  /** Long-term signing keys (hex) of gateways that relay others' work. */
+  readonly relays?: ReadonlySet<string>;
   readonly limits?: Partial<GatewayLimits>;
 }
 

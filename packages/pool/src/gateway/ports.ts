@@ -23,6 +23,8 @@ export interface SplitSource {
     /** Satoshis. */
     readonly value: bigint;
     readonly prevhash: Uint8Array;
+    /** Script of the account that the gateway's last share was for; undefined before its first. */
+    readonly finder: Uint8Array | undefined;
   }): OfferedSplit;
 }
 

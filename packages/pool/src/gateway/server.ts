@@ -89,6 +89,7 @@ export class GatewayServer {
     this.#registry = new SessionRegistry(limits, minimumTargetByte(options.minimumDifficulty), {
       store: modules.sessions,
       head: modules.head,
+      relays: options.relays ?? new Set(),
       now: modules.now,
       monotonic,
     });

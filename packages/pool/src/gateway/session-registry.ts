@@ -56,6 +56,8 @@ export interface SessionRegistryModules {
   readonly store: SessionStore;
   /** Committed position of the share log, now. */
   readonly head: () => bigint;
+  /** Keys (hex) of gateways that relay others' work. */
+  readonly relays: ReadonlySet<string>;
   readonly now: () => number;
   readonly monotonic: () => number;
 }
@@ -138,6 +140,7 @@ export class SessionRegistry {
       primeId: opened.primeId,
       minimumTargetByte: this.minimumTargetByte,
       head: this.modules.head,
+      relayed: this.modules.relays.has(key),
     });
     for (const split of opened.splits) work.addSplit(split);
     const steady = this.modules.monotonic();

@@ -1,10 +1,17 @@
 /** Found blocks: recorded before they are submitted, with what became of them. */
 import type { Database } from "./database.js";
-import { FIND_BLOCK, INSERT_BLOCK, OPEN_BLOCKS, RECENT_BLOCKS, SET_OUTCOME, SET_RAW } from "./queries/blocks.js";
+import { FIND_BLOCK, RECENT_BLOCKS, RECORD_BLOCK, SET_OUTCOME } from "./queries/blocks.js";
+import { FIND_ACCOUNTS, INSERT_ACCOUNTS } from "./queries/directory.js";
 import type { RecordedBlock } from "./types.js";
 
 /** `found`: recorded; `submitted`: sent to the node, no answer yet; `accepted` and `refused`: the node's answer. */
 export type BlockStatus = "found" | "submitted" | "accepted" | "refused";
+
+/**
+ * On the chain that the books follow. `found`: not there yet; `paid`: there, and booked; `mature`: the pool's part can be spent; `orphaned`: it was there;
+ * `foreign`: there, and not the pool's.
+ */
+export type BlockLife = "found" | "paid" | "mature" | "orphaned" | "foreign";
 
 /** A block as the books hold it. */
 export interface BlockRecord {
@@ -16,12 +23,14 @@ export interface BlockRecord {
   readonly coinbase: Uint8Array;
   /** Satoshis. */
   readonly coinbaseValue: bigint;
-  readonly transactionCount: number;
+  /** As its session said; undefined for a block that was discovered on the chain. */
+  readonly transactionCount: number | undefined;
   readonly sessionId: bigint;
   readonly splitId: bigint | undefined;
   readonly pin: bigint;
   readonly status: BlockStatus;
   readonly outcome: string | undefined;
+  readonly life: BlockLife;
   readonly foundAt: Date;
 }
 
@@ -32,12 +41,13 @@ interface BlockRow {
   height: number;
   coinbase: Buffer;
   coinbase_value: string;
-  transaction_count: number;
+  transaction_count: number | null;
   session: string;
   split: string | null;
   pin: string;
   status: BlockStatus;
   outcome: string | null;
+  life: BlockLife;
   found_at: Date;
 }
 
@@ -55,9 +65,12 @@ export class Blocks {
     this.#now = now;
   }
 
-  /** Records a candidate. False when its hash was recorded before. A found block is submitted whether or not this succeeds. */
+  /**
+   * Records a candidate and its session's claim. False when its hash was recorded before, by whichever session; the claim is kept all the same. A found
+   * block is submitted whether or not this succeeds.
+   */
   async record(block: RecordedBlock): Promise<boolean> {
-    const { rowCount } = await this.#database.pool.query(INSERT_BLOCK, [
+    const { rowCount } = await this.#database.pool.query(RECORD_BLOCK, [
       Buffer.from(block.hash),
       Buffer.from(block.parent.hash),
       Math.min(block.height, MAX_INTEGER),
@@ -70,18 +83,15 @@ export class Blocks {
       block.pin,
       Buffer.from(block.username),
       new Date(this.#now()),
+      block.finder === undefined ? null : await this.#account(block.finder),
     ]);
     return rowCount === 1;
   }
 
-  /** Keeps the whole block, so that it can be submitted again after a restart. */
-  async setRaw(hash: Uint8Array, raw: Uint8Array): Promise<void> {
-    await this.#database.pool.query(SET_RAW, [Buffer.from(hash), Buffer.from(raw)]);
-  }
-
-  /** What became of it, `outcome` in the node's words. An accepted block stays accepted. */
-  async setOutcome(hash: Uint8Array, status: BlockStatus, outcome?: string): Promise<void> {
-    await this.#database.pool.query(SET_OUTCOME, [Buffer.from(hash), status, outcome ?? null]);
+  /** What became of it, `outcome` in the node's words. An accepted block stays accepted. False when no block of that hash is recorded. */
+  async setOutcome(hash: Uint8Array, status: BlockStatus, outcome?: string): Promise<boolean> {
+    const { rowCount } = await this.#database.pool.query(SET_OUTCOME, [Buffer.from(hash), status, outcome ?? null]);
+    return rowCount === 1;
   }
 
   async find(hash: Uint8Array): Promise<BlockRecord | undefined> {
@@ -95,10 +105,14 @@ export class Blocks {
     return rows.map(record);
   }
 
-  /** Blocks without a final answer of the node, oldest first, with the whole block where it was complete: to be submitted again at start. */
-  async open(): Promise<{ hash: Uint8Array; raw: Uint8Array | undefined }[]> {
-    const { rows } = await this.#database.pool.query<{ hash: Buffer; raw: Buffer | null }>(OPEN_BLOCKS);
-    return rows.map(({ hash, raw }) => ({ hash: Uint8Array.from(hash), raw: raw === null ? undefined : Uint8Array.from(raw) }));
+  /** The finder's account, made when it has no share yet: the share that finds a block may be its first. */
+  async #account({ script, address }: NonNullable<RecordedBlock["finder"]>): Promise<number | null> {
+    const scripts = [[Buffer.from(script)]];
+    const find = async () => (await this.#database.pool.query<{ id: number }>(FIND_ACCOUNTS, scripts)).rows[0]?.id;
+    const known = await find();
+    if (known !== undefined) return known;
+    await this.#database.pool.query(INSERT_ACCOUNTS, [...scripts, [address], "miner"]);
+    return (await find()) ?? null;
   }
 }
 
@@ -110,12 +124,13 @@ function record(row: BlockRow): BlockRecord {
     height: row.height,
     coinbase: Uint8Array.from(row.coinbase),
     coinbaseValue: BigInt(row.coinbase_value),
-    transactionCount: row.transaction_count,
+    transactionCount: row.transaction_count ?? undefined,
     sessionId: BigInt(row.session),
     splitId: row.split === null ? undefined : BigInt(row.split),
     pin: BigInt(row.pin),
     status: row.status,
     outcome: row.outcome ?? undefined,
+    life: row.life,
     foundAt: row.found_at,
   };
 }

@@ -11,8 +11,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { EmbeddedServer } from "./embedded-server.js";
 import { LedgerError } from "./errors.js";
-import { migrate, SCHEMA } from "./migrations.js";
+import { checkMigrated, migrate, SCHEMA } from "./migrations.js";
 import { type LockHolder, tryPoolLock } from "./pool-lock.js";
+import { passes } from "./retry.js";
 import type { LedgerLogger } from "./types.js";
 
 /** The operator's own server, or one that we bring. */
@@ -50,6 +51,21 @@ export async function openDatabase(options: DatabaseOptions, { log }: DatabaseMo
   return database;
 }
 
+/**
+ * Opens the books beside a pool that may be running: no lock, no new epoch, no migration, so nothing that goes through the log's fence can be
+ * written. An embedded server is used where it runs and started where it does not; closing stops it when nobody else is there.
+ *
+ * Errors: `ledger.noBooks` before the pool's first start, `ledger.schemaTooOld` and the codes of migrations unless the schema is this program's,
+ * `ledger.unreachable`, `ledger.serverTooOld`, `ledger.embedded…`.
+ */
+export async function openBooks(options: DatabaseOptions, { log }: DatabaseModules): Promise<Database> {
+  const embedded = "embedded" in options ? new EmbeddedServer(options.embedded.dataDir, log) : undefined;
+  embedded?.checkMade();
+  const database = new Database("url" in options ? options.url : undefined, embedded, log);
+  await database.openBeside();
+  return database;
+}
+
 export class Database extends EventEmitter<DatabaseEvents> {
   readonly log: LedgerLogger;
   readonly kind: "own" | "embedded";
@@ -59,6 +75,8 @@ export class Database extends EventEmitter<DatabaseEvents> {
   readonly #application = `openprime ${hostname().slice(0, 30)} ${process.pid} ${randomBytes(4).toString("hex")}`;
   #pool: pg.Pool | undefined;
   #lock: pg.Client | undefined;
+  /** Instead of the lock, where the books are only read: shows others that somebody uses the server. */
+  #presence: pg.Client | undefined;
   #epoch = 0n;
   #closed = false;
   #fatal: LedgerError | undefined;
@@ -91,14 +109,26 @@ export class Database extends EventEmitter<DatabaseEvents> {
       await migrate(client, this.log);
       const { rows } = await client.query<{ epoch: string }>("UPDATE log_state SET epoch = epoch + 1 RETURNING epoch");
       this.#epoch = BigInt(rows[0]?.epoch ?? 0);
-      this.#pool = new pg.Pool({ ...this.#config(), max: READ_CONNECTIONS });
-      // An idle connection that breaks is replaced at the next use; the lock's session is what tells the pool.
-      this.#pool.on("error", (error) => this.log.warn({ error: error.message }, "an idle database connection broke off"));
+      this.#pool = this.#makePool();
       this.#watch(client);
     } catch (error) {
       await this.#pool?.end();
       await this.#embedded?.stop();
       await client.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** @internal Called once, by `openBooks`. */
+  async openBeside(): Promise<void> {
+    try {
+      this.#presence = await this.#enter(async (client) => {
+        await checkMigrated(client);
+        return client;
+      });
+      this.#pool = this.#makePool();
+    } catch (error) {
+      await this.#stopUnused();
       throw error;
     }
   }
@@ -141,7 +171,37 @@ export class Database extends EventEmitter<DatabaseEvents> {
     const owner = this.#lock !== undefined && this.#fatal === undefined;
     // The server is stopped before the lock goes, so that nobody can begin with it in between.
     if (owner) await this.#embedded?.stop();
+    if (this.#presence !== undefined) {
+      await this.#presence.end().catch(() => undefined);
+      await this.#stopUnused();
+    }
     await this.#lock?.end().catch(() => undefined);
+  }
+
+  /**
+   * Stops an embedded server that no pool owns and nobody else uses. Whoever comes in between loses the connection: a pool that is just starting tries
+   * again, and starts the server anew.
+   */
+  async #stopUnused(): Promise<void> {
+    if (this.#embedded === undefined) return;
+    let client: pg.Client | undefined;
+    try {
+      client = new pg.Client(this.#config());
+      client.on("error", () => undefined);
+      await client.connect();
+      if ((await tryPoolLock(client)) === undefined && (await isAlone(client))) await this.#embedded.stop();
+    } catch {
+      // It was never started, or a pool that was its owner has stopped it.
+    } finally {
+      await client?.end().catch(() => undefined);
+    }
+  }
+
+  #makePool(): pg.Pool {
+    const pool = new pg.Pool({ ...this.#config(), max: READ_CONNECTIONS });
+    // An idle connection that breaks is replaced at the next use; the lock's session is what tells the pool.
+    pool.on("error", (error) => this.log.warn({ error: error.message }, "an idle database connection broke off"));
+    return pool;
   }
 
   #config(): pg.ClientConfig {
@@ -156,24 +216,35 @@ export class Database extends EventEmitter<DatabaseEvents> {
 
   async #takeLock(): Promise<pg.Client> {
     const deadline = Date.now() + LOCK_PATIENCE_MS;
-    let client: pg.Client;
-    try {
-      client = await this.connect();
-    } catch (cause) {
-      if (cause instanceof LedgerError) throw cause;
-      throw new LedgerError("ledger.unreachable", `the database does not let us in: ${(cause as Error).message}`, { cause });
-    }
-    try {
-      await checkVersion(client);
+    return this.#enter(async (client) => {
       for (;;) {
         const holder = await this.#tryLock(client);
         if (holder === undefined) return client;
         if (Date.now() > deadline) throw new LedgerError("ledger.locked", `another pool uses this database: ${describe(holder)}`);
         await sleep(FIRST_BACKOFF_MS);
       }
-    } catch (error) {
-      await client.end().catch(() => undefined);
-      throw error;
+    });
+  }
+
+  /** A connection to a server of the right version, once `ready` is done with it. */
+  async #enter(ready: (client: pg.Client) => Promise<pg.Client>): Promise<pg.Client> {
+    const deadline = Date.now() + LOCK_PATIENCE_MS;
+    for (;;) {
+      let client: pg.Client | undefined;
+      try {
+        client = await this.connect();
+        await checkVersion(client);
+        return await ready(client);
+      } catch (cause) {
+        await client?.end().catch(() => undefined);
+        // Who used the embedded server before us may be stopping it just now; then it is started again.
+        if (this.#embedded !== undefined && passes(cause) && Date.now() < deadline) {
+          await sleep(FIRST_BACKOFF_MS);
+          continue;
+        }
+        if (cause instanceof LedgerError || client !== undefined) throw cause;
+        throw new LedgerError("ledger.unreachable", `the database does not let us in: ${(cause as Error).message}`, { cause });
+      }
     }
   }
 
@@ -232,6 +303,18 @@ async function checkVersion(client: pg.Client): Promise<void> {
   if (version === undefined || Number(version.number) < OLDEST_SERVER) {
     throw new LedgerError("ledger.serverTooOld", `PostgreSQL 15 or newer is needed, the server is ${version?.name ?? "unknown"}`);
   }
+}
+
+/** Whether ours is the only connection of a client to the server. A connection that was just ended takes a moment to go. */
+async function isAlone(client: pg.Client): Promise<boolean> {
+  for (let look = 0; look < 20; look++) {
+    const { rows } = await client.query(
+      "SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1",
+    );
+    if (rows.length === 0) return true;
+    await sleep(FIRST_BACKOFF_MS);
+  }
+  return false;
 }
 
 function describe(holder: LockHolder | undefined): string {

@@ -3,7 +3,17 @@
  * Accounts are scripts: two spellings of one address are one account.
  */
 import type { ClientBase } from "pg";
-import { FIND_ACCOUNTS, FIND_WORKERS, INSERT_ACCOUNTS, INSERT_WORKERS, READ_ACCOUNTS, SET_OPERATOR } from "./queries/directory.js";
+import type { Database } from "./database.js";
+import {
+  FIND_ACCOUNTS,
+  FIND_WORKERS,
+  INSERT_ACCOUNTS,
+  INSERT_WORKERS,
+  POOL_SCRIPTS,
+  READ_ACCOUNTS,
+  SET_OPERATOR,
+  SET_POOL_SCRIPT,
+} from "./queries/directory.js";
 import { OPEN_ROUND } from "./queries/shares.js";
 import type { LoggedShare } from "./types.js";
 
@@ -11,10 +21,31 @@ import type { LoggedShare } from "./types.js";
 export interface Account {
   readonly id: number;
   readonly script: Uint8Array;
-  /** True for the pool's own script. */
+  /** True for a script that is or was the pool's own. */
   readonly operator: boolean;
   /** Ids of the workers seen, by name. */
   readonly workers: Map<string, number>;
+}
+
+/** A script that is or was the pool's own. */
+export interface PoolScript {
+  readonly script: Uint8Array;
+  /** The operator's account of that script. */
+  readonly account: number;
+  readonly since: Date;
+  /** Undefined for the present one. */
+  readonly retiredAt: Date | undefined;
+}
+
+/** All of them, oldest first. */
+export async function poolScripts(database: Database): Promise<PoolScript[]> {
+  const { rows } = await database.pool.query<{ script: Buffer; account: number; since: Date; retired_at: Date | null }>(POOL_SCRIPTS);
+  return rows.map(({ script, account, since, retired_at }) => ({
+    script: Uint8Array.from(script),
+    account,
+    since,
+    retiredAt: retired_at ?? undefined,
+  }));
 }
 
 interface AccountRow {
@@ -63,9 +94,10 @@ export class Directory {
     return round;
   }
 
-  /** Makes the pool's own script the operator's account. */
+  /** Makes the pool's present script the operator's account. One that it had before is retired: it stays the operator's, and its coins the pool's. */
   async setOperator(client: ClientBase, script: Uint8Array): Promise<void> {
     const { rows } = await client.query<{ id: number }>(SET_OPERATOR, [Buffer.from(script), ""]);
+    await client.query(SET_POOL_SCRIPT, [Buffer.from(script), rows[0]?.id]);
     for (const { id } of rows) this.#remember({ id, script: Buffer.from(script), kind: "operator" });
   }
 

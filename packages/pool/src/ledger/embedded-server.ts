@@ -83,6 +83,12 @@ export class EmbeddedServer {
     this.#log = log;
   }
 
+  /** Throws `ledger.noBooks` when the cluster was never made: who only reads does not make one. */
+  checkMade(): void {
+    if (existsSync(this.#cluster)) return;
+    throw new LedgerError("ledger.noBooks", `there are no books in ${this.#base}: the pool has not run yet, or its books are elsewhere`);
+  }
+
   /** What a client connects to. Valid after `ensureRunning`. */
   connection(): { host: string; port: number; user: string; database: string } {
     if (this.#socketDirectory === undefined) throw new LedgerError("ledger.embeddedStart", "the embedded server has not been started");

@@ -7,6 +7,9 @@ export type LedgerErrorCode =
   | "ledger.schemaTooNew"
   | "ledger.migrationChanged"
   | "ledger.migrationFailed"
+  /** Nobody has made the books yet, or an older program was the last to use them. */
+  | "ledger.noBooks"
+  | "ledger.schemaTooOld"
   /** Another pool holds the database. */
   | "ledger.locked"
   /** Another pool has taken the database over while this one was cut off. */
@@ -14,6 +17,16 @@ export type LedgerErrorCode =
   | "ledger.unreachable"
   | "ledger.primeIdsExhausted"
   | "ledger.closed"
+  /** A log file that is to be written again would not be the one that was published. */
+  | "ledger.logChanged"
+  /** Money: a block that does not follow the books' last, or is not their last. */
+  | "ledger.chainOrder"
+  /** The node's chain has left the books' below the block that they began with. */
+  | "ledger.chainBelowStart"
+  /** Raw shares that a pin needs are no longer kept. */
+  | "ledger.pinTooOld"
+  /** A row is missing that the books can't be without. */
+  | "ledger.damaged"
   /** Embedded server. */
   | "ledger.embeddedUnavailable"
   | "ledger.embeddedUser"

@@ -50,30 +50,58 @@ export async function migrate(client: Client, log: LedgerLogger, migrations = re
     await client.query(
       `CREATE TABLE IF NOT EXISTS ${SCHEMA}.migrations (number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, run_at timestamptz NOT NULL DEFAULT now())`,
     );
-    const { rows } = await client.query<{ number: number; name: string; checksum: string }>(
-      `SELECT number, name, checksum FROM ${SCHEMA}.migrations ORDER BY number`,
-    );
-    for (const [index, done] of rows.entries()) {
-      const ours = migrations[index];
-      if (ours === undefined) {
-        throw new LedgerError(
-          "ledger.schemaTooNew",
-          `the database is at migration ${rows.length} (${rows.at(-1)?.name}), this program knows ${migrations.length}: a newer version has used it; start that version`,
-        );
-      }
-      if (done.number !== ours.number || done.checksum !== ours.checksum) {
-        throw new LedgerError(
-          "ledger.migrationChanged",
-          `migration ${done.number} (${done.name}) in the database has checksum ${done.checksum}, this program's ${ours.name} has ${ours.checksum}`,
-        );
-      }
-    }
+    const rows = await migrationsOf(client);
+    compare(rows, migrations);
     const missing = migrations.slice(rows.length);
     for (const migration of missing) await run(client, migration);
     if (missing.length > 0) log.info({ from: rows.length, to: migrations.length }, "database migrated");
     return missing.length;
   } finally {
     await client.query("SELECT pg_advisory_unlock($1, $2)", [ADVISORY_CLASS, ADVISORY_KEY]);
+  }
+}
+
+/** Throws unless the database is at exactly the newest of `migrations`; runs none. */
+export async function checkMigrated(client: Client, migrations = readMigrations()): Promise<void> {
+  const { rows } = await client.query<{ made: boolean }>(`SELECT to_regclass('${SCHEMA}.migrations') IS NOT NULL AS made`);
+  if (rows[0]?.made !== true) throw new LedgerError("ledger.noBooks", "there are no books in this database: the pool has not run yet");
+  const done = await migrationsOf(client);
+  compare(done, migrations);
+  if (done.length < migrations.length) {
+    throw new LedgerError(
+      "ledger.schemaTooOld",
+      `the database is at migration ${done.length}, this program needs ${migrations.length}: the pool migrates it at its next start`,
+    );
+  }
+}
+
+interface DoneMigration {
+  readonly number: number;
+  readonly name: string;
+  readonly checksum: string;
+}
+
+async function migrationsOf(client: Client): Promise<DoneMigration[]> {
+  const { rows } = await client.query<DoneMigration>(`SELECT number, name, checksum FROM ${SCHEMA}.migrations ORDER BY number`);
+  return rows;
+}
+
+/** Refuses what a newer program, or one with other migrations, has done. */
+function compare(done: readonly DoneMigration[], migrations: readonly Migration[]): void {
+  for (const [index, { number, name, checksum }] of done.entries()) {
+    const ours = migrations[index];
+    if (ours === undefined) {
+      throw new LedgerError(
+        "ledger.schemaTooNew",
+        `the database is at migration ${done.length} (${done.at(-1)?.name}), this program knows ${migrations.length}: a newer version has used it; start that version`,
+      );
+    }
+    if (number !== ours.number || checksum !== ours.checksum) {
+      throw new LedgerError(
+        "ledger.migrationChanged",
+        `migration ${number} (${name}) in the database has checksum ${checksum}, this program's ${ours.name} has ${ours.checksum}`,
+      );
+    }
   }
 }
 

@@ -31,7 +31,7 @@ import {
 } from "./queries/shares.js";
 import { passes } from "./retry.js";
 import { packOutputs } from "./split-outputs.js";
-import type { AppendOutcome, LogFollower, LoggedShare, OfferedSplit } from "./types.js";
+import type { AppendOutcome, BlockWorth, LogFollower, LoggedShare, OfferedSplit } from "./types.js";
 
 export interface ShareLogOptions {
   /** The pool's own payout script: its account is the operator's. */
@@ -50,6 +50,10 @@ export type ShareLogState = "running" | "waiting" | "failed" | "closed";
 /** A split to be stored. */
 export interface StoredSplit extends OfferedSplit {
   readonly sessionId: bigint;
+  /** Account that it was made for, where the scheme pays the finder. */
+  readonly finder: number | undefined;
+  /** The pool's fee when it was offered, parts per million. */
+  readonly feePpm: number;
   /** Milliseconds, pool clock. */
   readonly offeredAt: number;
 }
@@ -119,7 +123,7 @@ export class ShareLog {
       log.#head = BigInt(state.rows[0]?.position ?? 0);
       const segment = await client.query<{ id: number }>(LAST_SEGMENT);
       log.#segment = segment.rows[0]?.id ?? 1;
-      if (segment.rows.length === 0) await client.query(OPEN_SEGMENT, [1, null, String(log.#head)]);
+      if (segment.rows.length === 0) await client.query(OPEN_SEGMENT, [1, null, String(log.#head), null, null, null]);
       const split = await client.query<{ id: string }>(LAST_SPLIT);
       log.#lastSplitId = BigInt(split.rows[0]?.id ?? 0);
     } finally {
@@ -188,15 +192,26 @@ export class ShareLog {
     });
   }
 
-  /** Closes the segment and opens the next; to be called when the tip changes. Answers with its id. */
-  openSegment(prevhash: Uint8Array | undefined): Promise<number> {
+  /**
+   * Closes the segment and opens the next; to be called when the tip changes. Answers with its id. What a block on the tip takes, and what it is worth for a
+   * scheme that pays per share, is kept with the segment: shares of one without a worth are not paid that way.
+   */
+  openSegment(prevhash: Uint8Array | undefined, block?: BlockWorth | Pick<BlockWorth, "bits">): Promise<number> {
+    const worth = block !== undefined && "subsidy" in block ? block : undefined;
     return this.exclusive("opening a segment", async (client) => {
       const id = this.#segment + 1;
       await this.#transaction(client, () =>
-        client.query(OPEN_SEGMENT, [id, prevhash === undefined ? null : Buffer.from(prevhash), String(this.#head)]),
+        client.query(OPEN_SEGMENT, [
+          id,
+          prevhash === undefined ? null : Buffer.from(prevhash),
+          String(this.#head),
+          block?.bits ?? null,
+          worth === undefined ? null : String(worth.subsidy),
+          worth === undefined ? null : String(worth.averageFees),
+        ]),
       );
       this.#segment = id;
-      this.#tell((follower) => follower.segmentOpened(id));
+      this.#tell((follower) => follower.segmentOpened(id, worth));
       return id;
     });
   }
@@ -451,6 +466,8 @@ export class ShareLog {
         (packed) => packed,
       ),
       timestamps(splits, ({ offeredAt }) => offeredAt),
+      nullableInt8s(splits, ({ finder }) => (finder === undefined ? undefined : BigInt(finder))),
+      int4s(splits, ({ feePpm }) => feePpm),
       String(this.#database.epoch),
     ];
     const { rows } = await client.query<{ fence: number }>({ ...INSERT_SPLITS, values });

@@ -3,30 +3,67 @@
  *
  * An answer is given from a snapshot of the window at a committed position, at once and without the database; the split is stored through the same
  * queue as the shares, so it is committed before any share that is made from it.
+ *
+ * Everybody asks at once after a new block, each for another value. What does not depend on the value is worked out once per snapshot: the weights, and
+ * how much each account's earning lacks to be paid. Per value there is left to divide it and to order the few accounts that lack nothing.
  */
 import { performance } from "node:perf_hooks";
-import { type Earnings, type Payee, type Scheme, type SegmentSums, ShareWindow, split, type WindowWeights } from "@openprime/rewards";
+import {
+  type AccountId,
+  type Earnings,
+  EMPTY_WINDOW,
+  type NetworkTargets,
+  type Payee,
+  type Scheme,
+  type SegmentSums,
+  ShareWindow,
+  split,
+  type WindowWeights,
+  windowSize,
+} from "@openprime/rewards";
 import type { Client } from "pg";
-import { HEAD_PREVHASH, READ_SUMS, SEGMENTS_BEFORE } from "./queries/window.js";
+import type { BalanceView } from "./money/types.js";
+import { HEAD_PREVHASH, LOG_WEIGHT, READ_SUMS, SEGMENTS_BEFORE } from "./queries/window.js";
 import type { ShareLog } from "./share-log.js";
+import { Shortfalls } from "./shortfalls.js";
 import type { LedgerLogger, LogFollower, OfferedSplit, SplitOutput } from "./types.js";
 
 export interface SplitBookOptions {
   /** Least output, satoshis; each script's own dust limit holds besides. */
   readonly dust: bigint;
+  /** Satoshis that an account must be owed to be paid, where it has no threshold of its own. */
+  readonly threshold: bigint;
+  /**
+   * An account that has no weight in the window, and that earned its last so many blocks of the chain ago, is paid from the dust floor on, whatever its
+   * threshold: else what it is owed would stay for ever.
+   */
+  readonly inactiveBlocks: number;
+  /** `pool`: everything goes to the pool's script, splits are empty. */
+  readonly mode: "direct" | "pool";
+  /** The pool's fee, parts per million. Schemes without a window take it from a block's value; it is stored with each split. */
+  readonly feePpm: number;
   /** How old a snapshot may be given out again, milliseconds. Default 1000, at most five minutes (design, "Pinned"). */
   readonly snapshotMs?: number;
+}
+
+/** What the pool owes, as the books of the chain have it. */
+export interface BalanceSource {
+  /** The balances of the chain that ends at this block; undefined for every block but the followed tip. */
+  view(prevhash: Uint8Array): BalanceView | undefined;
+  /** Those of the followed tip. */
+  latest(): BalanceView;
 }
 
 /** What the ledger can't know. */
 export interface SplitBookModules {
   readonly log: ShareLog;
   readonly scheme: Scheme;
-  /** Weight of the window for a block on this parent; undefined while the parent's target is unknown. */
-  readonly windowSize: (prevhash: Uint8Array) => bigint | undefined;
+  readonly balances: BalanceSource;
+  /** Targets of a block on this parent; undefined while they are unknown. */
+  readonly targets: (prevhash: Uint8Array) => NetworkTargets | undefined;
   /** Above this value a request gets an empty list. */
   readonly maxValue: (prevhash: Uint8Array) => bigint;
-  /** What paying a script means. */
+  /** What paying a script means; the same for ever. */
   readonly payee: (script: Uint8Array) => Pick<Payee, "dustLimit" | "legacySigops">;
   /** Milliseconds, pool clock. */
   readonly now: () => number;
@@ -39,6 +76,8 @@ export interface SplitRequest {
   /** Satoshis. */
   readonly value: bigint;
   readonly prevhash: Uint8Array;
+  /** Script of the account that asks, where it is known: the one that is paid where the scheme pays the finder. */
+  readonly finder?: Uint8Array | undefined;
 }
 
 /** An output of a split and whose it is. */
@@ -48,12 +87,18 @@ export interface PreviewRow extends SplitOutput {
 
 /** The window at one committed position, and the splits made of it so far. */
 interface Snapshot {
-  readonly size: bigint;
+  /** The chain whose balances are paid too; undefined when only earnings are. */
+  readonly prevhash: Uint8Array | undefined;
+  readonly target: bigint;
+  /** Of the balances. */
+  readonly lastEntry: bigint;
   readonly position: bigint;
   /** Milliseconds, pool clock. */
   readonly at: number;
   readonly weights: WindowWeights;
-  readonly splits: Map<bigint, readonly PreviewRow[]>;
+  readonly shortfalls: Shortfalls;
+  /** By finder and value. */
+  readonly splits: Map<string, readonly PreviewRow[]>;
 }
 
 const MAX_SNAPSHOT_MS = 300_000;
@@ -69,8 +114,19 @@ const MAX_REMEMBERED = 256;
 export class SplitBook implements LogFollower {
   readonly #options: Required<SplitBookOptions>;
   readonly #modules: SplitBookModules;
+  /** False for a scheme that does not look at the log. */
+  readonly #windowed: boolean;
+  /** A scheme that neither looks at the log nor pays each share can only pay who finds the block. */
+  readonly #paysFinder: boolean;
   readonly #window = new ShareWindow();
-  #snapshot: Snapshot | undefined;
+  /** Weight of the whole log; followed where the scheme counts blocks. */
+  #logWeight = 0n;
+  /** Of the followed tip, with balances; and of all other parents, which differ by their target only. */
+  #onTip: Snapshot | undefined;
+  #elsewhere: Snapshot | undefined;
+  /** Ledger entry up to which all accounts with a balance are in memory. */
+  #knownUpTo: bigint | undefined;
+  readonly #payees = new Map<AccountId, Payee | undefined>();
   /** Largest window asked for: a difficulty that falls for one block (test networks) or one request must not cost the memory of the others. */
   #largest = 0n;
   #loading = false;
@@ -81,17 +137,27 @@ export class SplitBook implements LogFollower {
       throw new RangeError(`expected a snapshot age of 0 to ${MAX_SNAPSHOT_MS} ms, got ${this.#options.snapshotMs}`);
     }
     this.#modules = modules;
+    this.#windowed = modules.scheme.window.kind !== "none";
+    this.#paysFinder = !this.#windowed && modules.scheme.credit === undefined;
   }
 
-  /** Reads as many stored sums as the present window may need, and follows the log from there. */
+  /** Reads as many stored sums as the present window may need, and follows the log from there. Open it after the balances. */
   static open(options: SplitBookOptions, modules: SplitBookModules): Promise<SplitBook> {
     const book = new SplitBook(options, modules);
-    return modules.log.exclusive("reading the share window", async (client) => {
+    const { log, balances, targets, scheme } = modules;
+    return log.exclusive("reading the share window", async (client) => {
+      const latest = balances.latest();
+      await log.directory.load(client, latest.balances.keys());
+      if (!book.#windowed) return book;
+      if (scheme.window.kind === "blocks") {
+        const { rows } = await client.query<{ weight: string }>(LOG_WEIGHT);
+        book.#logWeight = BigInt(rows[0]?.weight ?? 0);
+      }
       const { rows } = await client.query<{ prevhash: Buffer | null }>(HEAD_PREVHASH);
       const prevhash = rows[0]?.prevhash;
-      const size = prevhash == null ? undefined : modules.windowSize(prevhash);
-      await book.#load(client, (size ?? 0n) * KEPT_WINDOWS);
-      modules.log.follow(book);
+      const network = prevhash == null ? undefined : targets(prevhash);
+      await book.#load(client, (network === undefined ? 0n : book.#size(network, latest)) * KEPT_WINDOWS);
+      log.follow(book);
       return book;
     });
   }
@@ -106,29 +172,30 @@ export class SplitBook implements LogFollower {
     // The split outlives the message that asked for it.
     const prevhash = Uint8Array.from(request.prevhash);
     const { log, now } = this.#modules;
-    const snapshot = this.#current(value, prevhash);
-    const rows = snapshot === undefined ? [] : this.#rows(snapshot, value);
-    if (snapshot !== undefined && rows.length > 0) {
-      const offered: OfferedSplit = { id: log.nextSplitId(), coinbaserId, value, prevhash, outputs: rows, position: snapshot.position };
-      if (log.appendSplit({ ...offered, sessionId, offeredAt: now() })) return offered;
+    const finder = this.#finder(request.finder);
+    const made = this.#make(value, prevhash, finder);
+    if (made !== undefined && made.rows.length > 0) {
+      const offered: OfferedSplit = { id: log.nextSplitId(), coinbaserId, value, prevhash, outputs: made.rows, position: made.position };
+      if (log.appendSplit({ ...offered, sessionId, finder, feePpm: this.#options.feePpm, offeredAt: now() })) return offered;
       this.#modules.logger.warn({ waiting: log.waiting }, "the share log is full: a gateway gets an empty split");
     }
     return { id: 0n, coinbaserId, value, prevhash, outputs: [], position: log.head() };
   }
 
   /** The split as `offer` would give it now, with the accounts; nothing is stored. */
-  preview(value: bigint, prevhash: Uint8Array): readonly PreviewRow[] {
-    const snapshot = this.#current(value, prevhash);
-    return snapshot === undefined ? [] : this.#rows(snapshot, value);
+  preview(value: bigint, prevhash: Uint8Array, finder?: Uint8Array): readonly PreviewRow[] {
+    return this.#make(value, prevhash, this.#finder(finder))?.rows ?? [];
   }
 
-  /** Earnings of a value over the present window, the operator's account among them; undefined when the parent is unknown. */
-  earnings(value: bigint, prevhash: Uint8Array): Earnings | undefined {
+  /** Earnings of a value over the present window, the operator's account among them; undefined when the parent, or a finder to be paid, is unknown. */
+  earnings(value: bigint, prevhash: Uint8Array, finder?: Uint8Array): Earnings | undefined {
+    const account = this.#finder(finder);
+    if (this.#paysFinder && account === undefined) return undefined;
     const snapshot = this.#current(value, prevhash);
-    return snapshot === undefined ? undefined : this.#modules.scheme.earned({ value }, snapshot.weights);
+    return snapshot === undefined ? undefined : this.#earned(snapshot, value, account);
   }
 
-  /** The window of that size at the committed head. */
+  /** The window of that size at the committed head; for a scheme that has one. */
   weigh(size: bigint): WindowWeights {
     return this.#window.weigh(size);
   }
@@ -139,71 +206,154 @@ export class SplitBook implements LogFollower {
 
   shareCommitted(_segment: number, account: number, weight: bigint, feePpm: number): void {
     this.#window.add({ account, weight, feePpm });
+    this.#logWeight += weight;
   }
 
   shareVoided(segment: number, account: number, weight: bigint, feePpm: number): void {
     this.#window.void(segment, { account, weight, feePpm });
+    this.#logWeight -= weight;
     // A void has a position of its own, so the snapshot ages like with a share; but nobody should be offered what was taken back.
-    this.#snapshot = undefined;
+    this.#onTip = undefined;
+    this.#elsewhere = undefined;
   }
 
+  /** The account of a finder who is to be paid, if he has shares. */
+  #finder(script: Uint8Array | undefined): AccountId | undefined {
+    if (!this.#paysFinder || script === undefined) return undefined;
+    return this.#modules.log.directory.accountOf(script)?.id;
+  }
+
+  #make(value: bigint, prevhash: Uint8Array, finder: AccountId | undefined): { rows: readonly PreviewRow[]; position: bigint } | undefined {
+    if (this.#options.mode === "pool" || (this.#paysFinder && finder === undefined)) return undefined;
+    const snapshot = this.#current(value, prevhash);
+    if (snapshot === undefined) return undefined;
+    const { splits, position } = snapshot;
+    const key = `${finder ?? ""}:${value}`;
+    let rows = splits.get(key);
+    if (rows === undefined) {
+      const claims = snapshot.shortfalls.claims(value, (amount, only) => this.#earned(snapshot, amount, finder, only));
+      rows = split(claims, { value, dust: this.#options.dust, payee: (account) => this.#payee(account) });
+      if (splits.size < MAX_REMEMBERED) splits.set(key, rows);
+    }
+    return { rows, position };
+  }
+
+  #earned({ weights }: Snapshot, value: bigint, finder: AccountId | undefined, only?: readonly number[]): Earnings {
+    const { feePpm } = this.#options;
+    return this.#modules.scheme.earned({ value, feePpm, ...(finder !== undefined && { finder }) }, weights, only);
+  }
+
+  /** A snapshot that may answer for this parent now. */
   #current(value: bigint, prevhash: Uint8Array): Snapshot | undefined {
-    const { log, windowSize, maxValue, now } = this.#modules;
-    const size = windowSize(prevhash);
-    if (size === undefined || value <= 0n || value > maxValue(prevhash)) return undefined;
-    const position = log.head();
+    const { log, balances, targets, maxValue, now } = this.#modules;
+    const network = targets(prevhash);
+    if (network === undefined || value <= 0n || value > maxValue(prevhash)) return undefined;
+    const view = balances.view(prevhash);
     const at = now();
-    const last = this.#snapshot;
-    if (
-      last !== undefined &&
-      last.size === size &&
-      (last.position === position || (at >= last.at && at - last.at <= this.#options.snapshotMs))
-    )
-      return last;
+    const last = view === undefined ? this.#elsewhere : this.#onTip;
+    const { lastEntry } = view ?? balances.latest();
+    if (last !== undefined && last.target === network.target && last.lastEntry === lastEntry && this.#fresh(last, at)) {
+      if (view === undefined || (last.prevhash !== undefined && Buffer.compare(last.prevhash, prevhash) === 0)) return last;
+    }
+    const weights = this.#weights(network, view ?? balances.latest());
+    if (weights === undefined || !this.#accountsKnown(view)) return undefined;
+    const snapshot: Snapshot = {
+      prevhash: view === undefined ? undefined : Uint8Array.from(prevhash),
+      target: network.target,
+      lastEntry,
+      position: log.head(),
+      at,
+      weights,
+      shortfalls: this.#shortfalls(weights.accounts, view),
+      splits: new Map(),
+    };
+    // An empty log has nothing to pin: the first share should count at once.
+    if (weights.totalWeight > 0n || !this.#windowed) {
+      if (view === undefined) this.#elsewhere = snapshot;
+      else this.#onTip = snapshot;
+    }
+    return snapshot;
+  }
+
+  /** True while a snapshot is young enough, or the log has not moved since. */
+  #fresh({ at, position }: Snapshot, now: number): boolean {
+    const age = now - at;
+    return age >= 0 && age <= (position === this.#modules.log.head() ? MAX_SNAPSHOT_MS : this.#options.snapshotMs);
+  }
+
+  /** The weighed window of a block; undefined, and read in the background, while it reaches back past what is in memory. */
+  #weights(network: NetworkTargets, view: BalanceView): WindowWeights | undefined {
+    if (!this.#windowed) return EMPTY_WINDOW;
+    const size = this.#size(network, view);
     const weights = this.#window.weigh(size);
     if (!weights.complete) {
-      this.#loadMore(size * KEPT_WINDOWS);
+      this.#modules.logger.warn(
+        { loaded: String(this.#window.weight), wanted: String(size) },
+        "the share window reaches back past what is in memory; reading more",
+      );
+      this.#loadMore("reading older segments", (client) => this.#load(client, size * KEPT_WINDOWS));
       return undefined;
     }
     if (size > this.#largest) this.#largest = size;
     this.#window.forget(this.#largest * KEPT_WINDOWS);
-    const snapshot: Snapshot = { size, position, at, weights, splits: new Map() };
-    // An empty log has nothing to pin: the first share should count at once.
-    if (weights.totalWeight > 0n) this.#snapshot = snapshot;
-    return snapshot;
+    return weights;
   }
 
-  #rows(snapshot: Snapshot, value: bigint): readonly PreviewRow[] {
-    let rows = snapshot.splits.get(value);
-    if (rows === undefined) {
-      const { scheme, log, payee } = this.#modules;
-      const earned = scheme.earned({ value }, snapshot.weights);
-      rows = split(earned, {
-        value,
-        dust: this.#options.dust,
-        payee: (id) => {
-          const account = log.directory.account(id);
-          if (account === undefined || account.operator) return undefined;
-          return { script: account.script, ...payee(account.script) };
-        },
-      });
-      if (snapshot.splits.size < MAX_REMEMBERED) snapshot.splits.set(value, rows);
+  #size(targets: NetworkTargets, { blockWeights }: BalanceView): bigint {
+    return windowSize(this.#modules.scheme.window, { targets, logWeight: this.#logWeight, blockWeights });
+  }
+
+  /** False, and they are read in the background, while accounts with a balance are not in memory: a split without them would be another split. */
+  #accountsKnown(view: BalanceView | undefined): boolean {
+    if (view === undefined || view.lastEntry === this.#knownUpTo) return true;
+    const { directory } = this.#modules.log;
+    const missing = [...view.balances.keys()].filter((account) => directory.account(account) === undefined);
+    if (missing.length === 0) {
+      this.#knownUpTo = view.lastEntry;
+      return true;
     }
-    return rows;
+    this.#loadMore("reading accounts", (client) => directory.load(client, missing));
+    return false;
   }
 
-  /** Older segments, in the background; offers are empty until they are there, never from a part of the window. */
-  #loadMore(weight: bigint): void {
+  #shortfalls(accounts: readonly AccountId[], view: BalanceView | undefined): Shortfalls {
+    const { dust, threshold, inactiveBlocks } = this.#options;
+    const own = view ?? this.#modules.balances.latest();
+    return new Shortfalls({
+      accounts,
+      balances: view?.balances,
+      floor: (account, earns) => {
+        const payee = this.#payee(account);
+        if (payee === undefined) return undefined;
+        const least = payee.dustLimit > dust ? payee.dustLimit : dust;
+        const lastEarned = earns ? undefined : view?.balances.get(account)?.lastEarned;
+        const inactive = lastEarned !== undefined && own.height + 1 - lastEarned >= inactiveBlocks;
+        const wanted = inactive ? dust : (own.threshold(account) ?? threshold);
+        return wanted > least ? wanted : least;
+      },
+    });
+  }
+
+  /** Undefined for an account that no coinbase pays: the operator's. */
+  #payee(id: AccountId): Payee | undefined {
+    let payee = this.#payees.get(id);
+    if (payee === undefined && !this.#payees.has(id)) {
+      const account = this.#modules.log.directory.account(id);
+      if (account === undefined) return undefined;
+      payee = account.operator ? undefined : { script: account.script, ...this.#modules.payee(account.script) };
+      this.#payees.set(id, payee);
+    }
+    return payee;
+  }
+
+  /** In the background; offers are empty until it is there, never from a part of the window. */
+  #loadMore(what: string, load: (client: Client) => Promise<void>): void {
     if (this.#loading) return;
     this.#loading = true;
     const { log, logger } = this.#modules;
-    logger.warn(
-      { loaded: String(this.#window.weight), wanted: String(weight) },
-      "the share window reaches back past what is in memory; reading more",
-    );
     log
-      .exclusive("reading older segments", (client) => this.#load(client, weight))
-      .catch((error: Error) => logger.error({ error: error.message }, "older segments could not be read"))
+      .exclusive(what, load)
+      .catch((error: Error) => logger.error({ error: error.message }, `${what} failed`))
       .finally(() => {
         this.#loading = false;
       });

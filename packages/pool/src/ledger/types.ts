@@ -74,11 +74,24 @@ export interface RecordedBlock {
   readonly splitId: bigint | undefined;
   readonly pin: bigint;
   readonly username: Uint8Array;
+  /** Whose share it was, where the username is good. */
+  readonly finder?: { readonly script: Uint8Array; readonly address: string } | undefined;
+}
+
+/** What a block on a segment's tip is worth, for schemes that pay per share. */
+export interface BlockWorth {
+  /** Compact target. */
+  readonly bits: number;
+  /** Satoshis. */
+  readonly subsidy: bigint;
+  /** Satoshis that recent blocks paid in fees, on average. */
+  readonly averageFees: bigint;
 }
 
 /** Hears of every change of the committed log, in order, before the one who appended is answered. */
 export interface LogFollower {
-  segmentOpened(segment: number): void;
+  /** `worth`: as given to `ShareLog.openSegment`. */
+  segmentOpened(segment: number, worth: BlockWorth | undefined): void;
   shareCommitted(segment: number, account: number, weight: bigint, feePpm: number): void;
   shareVoided(segment: number, account: number, weight: bigint, feePpm: number): void;
 }

@@ -56,7 +56,8 @@ export class HeldCoinbase {
 export interface CoinbaseRules {
   readonly job: JobSection;
   readonly primeId: number;
-  readonly payoutScript: Uint8Array;
+  /** The pool's scripts, the present one first: a coinbase pays its rest to one of them. */
+  readonly payoutScripts: readonly Uint8Array[];
   readonly tag: Uint8Array;
   /** The split that the job's coinbaser id named when the job came. */
   readonly namedSplit: OfferedSplit | undefined;
@@ -87,13 +88,14 @@ export function judgeCoinbase(held: HeldCoinbase, rules: CoinbaseRules): Coinbas
   }
   const misplaced = extranoncePlaceError(held, shape);
   if (misplaced !== undefined) return refused(refusal("badCoinbase", misplaced));
-  const budget = outputBudget(held.coinbaseId, rules.payoutScript.length, script.bytesBeforeExtranonce, shape.extranonceOutput >= 0);
+  const poolScript = ownScript(transaction.outputs, rules.payoutScripts);
+  const budget = outputBudget(held.coinbaseId, poolScript.length, script.bytesBeforeExtranonce, shape.extranonceOutput >= 0);
   const query: Omit<OutputsQuery, "split"> = {
     coinbaseId: held.coinbaseId,
     outputs: transaction.outputs,
     extranonceOutput: shape.extranonceOutput,
     value: coinbaseValue(held.coinbaseId, rules.job),
-    poolScript: rules.payoutScript,
+    poolScript,
     budget,
   };
   const placed = targetPlaceError(held, rules.job, shape);
@@ -110,17 +112,24 @@ export function coinbaseValue(coinbaseId: number, job: JobSection): bigint {
 }
 
 /**
- * Whether a coinbase is this pool's at all: it has the form, tag and prime id of the session, or an output to the pool's script. The proof of
- * work of any other block of the chain is there for everybody to copy, and is nothing that this pool found.
+ * Whether a coinbase is this pool's at all: it has the form, tag and prime id of the session, or an output to one of the pool's scripts. The
+ * proof of work of any other block of the chain is there for everybody to copy, and is nothing that this pool found.
  */
-export function isOfPool(held: HeldCoinbase, findings: CoinbaseFindings, payoutScript: Uint8Array): boolean {
+export function isOfPool(held: HeldCoinbase, findings: CoinbaseFindings, payoutScripts: readonly Uint8Array[]): boolean {
   if (findings.shape === undefined) return true;
   try {
-    return parseCoinbase(withoutExtranonce(held)).outputs.some(({ script }) => sameBytes(script, payoutScript));
+    const { outputs } = parseCoinbase(withoutExtranonce(held));
+    return outputs.some(({ script }) => payoutScripts.some((own) => sameBytes(script, own)));
   } catch {
     // No transaction: no node would take a block with it.
     return false;
   }
+}
+
+/** The one of the pool's scripts that the coinbase pays; the present one when it pays none. */
+function ownScript(outputs: Coinbase["outputs"], [present = new Uint8Array(0), ...retired]: readonly Uint8Array[]): Uint8Array {
+  const pays = (own: Uint8Array): boolean => outputs.some(({ script }) => sameBytes(script, own));
+  return pays(present) ? present : (retired.find(pays) ?? present);
 }
 
 /** The coinbase with a zero extranonce. */

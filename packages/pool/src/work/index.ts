@@ -1,8 +1,10 @@
 /** Jobs, coinbases, share judgement and duplicates: the hot path. The only door of this room. */
-export { type JudgeModules, type JudgeOptions, type Prover, ShareJudge } from "./judge.js";
+export { HashSet } from "./hash-set.js";
+export { type JudgeModules, type JudgeOptions, type Prover, type RetiredScript, ShareJudge } from "./judge.js";
 export { outputBudget, SUBSIDY_ONLY } from "./kinds.js";
 export { checkOutputs, type OutputsQuery } from "./outputs.js";
 export { REASON, type Refusal } from "./refusal.js";
+export { parseScriptSig, type ScriptSig } from "./script-sig.js";
 export { SeenShares } from "./seen.js";
 export { WorkSession, type WorkSessionInit } from "./session.js";
 export type { BlockCandidate, ChainView, JudgedShare, OfferedSplit, Parent, SplitOutput, Verdict } from "./types.js";

@@ -42,11 +42,25 @@ export interface JudgeOptions {
   readonly payoutScript: Uint8Array;
   /** The pool's primary coinbase tag. */
   readonly tag: Uint8Array;
+  /**
+   * Earlier scripts of the pool, and until when (milliseconds, pool clock) new coinbases that pay them are good: jobs made before the script was
+   * changed.
+   */
+  readonly retiredScripts?: readonly RetiredScript[];
   /** The pool's fee, parts per million: shares keep the one they were accepted under. */
   readonly feePpm: number;
+  /** The fee of work that a relay brings; the same by default. */
+  readonly relayedFeePpm?: number;
   /** How long after a new tip work on the old one is still good, milliseconds. */
   readonly staleGraceMs: number;
   readonly limits: UsernameLimits;
+}
+
+/** A script that was the pool's. */
+export interface RetiredScript {
+  readonly script: Uint8Array;
+  /** Milliseconds, pool clock. */
+  readonly until: number;
 }
 
 /** What judging needs of `bitcoin`'s prover. */
@@ -98,11 +112,11 @@ export class ShareJudge {
     const place = coinbasePlace(share.subsidyOnly ? SUBSIDY_ONLY : share.coinbaseId);
     const held = place === undefined ? undefined : slot.coinbases[place];
     const hash = held === undefined ? undefined : this.#hash(slot, held, share);
+    const miner = session.usernames.resolve(share.username, this.#options.network, this.#options.limits);
     let block: BlockCandidate | undefined;
     if (held !== undefined && hash !== undefined && this.#isBlock(session, slot, parent, held, hash, now)) {
-      block = this.#candidate(session, slot, parent, held, hash, share);
+      block = this.#candidate(session, slot, parent, held, hash, share, miner);
     }
-    const miner = session.usernames.resolve(share.username, this.#options.network, this.#options.limits);
     const verdict = this.#decide(session, slot, parent, held, hash, share, miner, now);
     return block === undefined ? verdict : { ...verdict, block };
   }
@@ -128,7 +142,7 @@ export class ShareJudge {
     if (held === undefined) {
       return refused(refusal("coinbaseMissing", `coinbase ${share.coinbaseId} of job ${share.jobId} was never sent`));
     }
-    const findings = this.#findings(session, slot, held);
+    const findings = this.#findings(session, slot, held, now);
     const why =
       slot.refusal ??
       findings.shape ??
@@ -150,6 +164,7 @@ export class ShareJudge {
       return refused(refusal("other", "too many parents are waiting that the node does not know"));
     }
     const split = findings.split;
+    session.payee = miner.account;
     return {
       kind: "accepted",
       share: {
@@ -160,7 +175,7 @@ export class ShareJudge {
         address: miner.address,
         worker: miner.worker,
         weight: this.#weights[share.targetByte] ?? 0n,
-        feePpm: this.#options.feePpm,
+        feePpm: session.relayed ? (this.#options.relayedFeePpm ?? this.#options.feePpm) : this.#options.feePpm,
         sessionId: session.sessionId,
         splitId: splitId(split),
         pin: split?.position ?? slot.pin,
@@ -209,7 +224,7 @@ export class ShareJudge {
     }
     if (slot.blockTarget === undefined || !meetsTarget(hash, slot.blockTarget)) return false;
     if (parent.state !== "tip" && !this.#plausible(bits)) return false;
-    if (!isOfPool(held, this.#findings(session, slot, held), this.#options.payoutScript)) return false;
+    if (!isOfPool(held, this.#findings(session, slot, held, now), this.#payoutScripts(now))) return false;
     return parent.childBits !== undefined || session.takeUnknownParentCandidate(now);
   }
 
@@ -223,8 +238,17 @@ export class ShareJudge {
   }
 
   /** Must follow the `prove` that made the hash: header and coinbase are the prover's last. */
-  #candidate(session: WorkSession, slot: JobSlot, parent: Parent, held: HeldCoinbase, hash: Uint8Array, share: Share): BlockCandidate {
-    const { split } = this.#findings(session, slot, held);
+  #candidate(
+    session: WorkSession,
+    slot: JobSlot,
+    parent: Parent,
+    held: HeldCoinbase,
+    hash: Uint8Array,
+    share: Share,
+    miner: Miner | Refusal,
+  ): BlockCandidate {
+    // `#isBlock` has judged it.
+    const split = held.findings?.split;
     return {
       hash: new Uint8Array(hash),
       header: this.#prover.header(),
@@ -239,14 +263,21 @@ export class ShareJudge {
       splitId: splitId(split),
       pin: split?.position ?? slot.pin,
       username: new Uint8Array(share.username),
+      finder: "reason" in miner ? undefined : { script: miner.account, address: miner.address },
     };
   }
 
-  #findings(session: WorkSession, slot: JobSlot, held: HeldCoinbase): CoinbaseFindings {
+  /** The pool's scripts that a coinbase may pay now, the present one first. */
+  #payoutScripts(now: number): Uint8Array[] {
+    const retired = this.#options.retiredScripts ?? [];
+    return [this.#options.payoutScript, ...retired.filter(({ until }) => now < until).map(({ script }) => script)];
+  }
+
+  #findings(session: WorkSession, slot: JobSlot, held: HeldCoinbase, now: number): CoinbaseFindings {
     held.findings ??= judgeCoinbase(held, {
       job: slot.job,
       primeId: session.primeId,
-      payoutScript: this.#options.payoutScript,
+      payoutScripts: this.#payoutScripts(now),
       tag: this.#options.tag,
       namedSplit: slot.namedSplit,
       recentSplits: () => session.splitsFor(slot.job.coinbaseValue, slot.job.prevhash),

@@ -80,12 +80,17 @@ export interface WorkSessionInit {
   readonly minimumTargetByte: number;
   /** The share log's committed position now. */
   readonly head: () => bigint;
+  /** True for a relay, whose work pays the relayed fee. */
+  readonly relayed?: boolean;
 }
 
 export class WorkSession {
   readonly sessionId: bigint;
   readonly primeId: number;
+  readonly relayed: boolean;
   readonly usernames = new Usernames();
+  /** Script of the account that had a share accepted last: whom a split pays where the scheme pays the finder. */
+  payee: Uint8Array | undefined;
   readonly #minimum: DifficultyMinimum;
   readonly #head: () => bigint;
   readonly #slots: (JobSlot | undefined)[] = new Array<JobSlot | undefined>(JOB_COUNT).fill(undefined);
@@ -99,6 +104,7 @@ export class WorkSession {
   constructor(init: WorkSessionInit) {
     this.sessionId = init.sessionId;
     this.primeId = init.primeId;
+    this.relayed = init.relayed ?? false;
     this.#minimum = new DifficultyMinimum(init.minimumTargetByte);
     this.#head = init.head;
   }

@@ -110,6 +110,8 @@ export interface BlockCandidate {
   readonly pin: bigint;
   /** Raw bytes of the username, for the record. */
   readonly username: Uint8Array;
+  /** Whose share it was, where the username is good. */
+  readonly finder: { readonly script: Uint8Array; readonly address: string } | undefined;
 }
 
 export type Verdict =

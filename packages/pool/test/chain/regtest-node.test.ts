@@ -107,6 +107,7 @@ async function find(): Promise<{ candidate: BlockCandidate; transactions: Uint8A
     splitId: undefined,
     pin: 0n,
     username: Buffer.alloc(0),
+    finder: undefined,
   };
   return { candidate, transactions };
 }

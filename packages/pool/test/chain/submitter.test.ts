@@ -105,6 +105,7 @@ function candidate(transactions: readonly Uint8Array[], parentState: Parent["sta
     splitId: undefined,
     pin: 0n,
     username: Buffer.from("x"),
+    finder: undefined,
   };
 }
 

@@ -1,10 +1,11 @@
 /** Splits over the durable log, sessions and blocks, on the embedded database. */
-import { type Scheme, tides } from "@openprime/rewards";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { perShare, type Scheme, solo, tides, type WindowWeights } from "@openprime/rewards";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
   Blocks,
   checkBooks,
   type Database,
+  findSplit,
   type LoggedShare,
   openDatabase,
   Sessions,
@@ -13,10 +14,23 @@ import {
   type SplitBookModules,
   type SplitBookOptions,
 } from "../../src/ledger/index.js";
+import { FakeBalances } from "./fake-balances.js";
 import { append, hash, MemoryLogger, OPERATOR, script, share, temporaryDirectory, until } from "./support.js";
 
 const PARENT = hash("tip");
 const VALUE = 312_500_000n;
+const DIFFICULTY_ONE = 10n ** 60n;
+
+/** Earns like TIDES; the window is as large as the target says. */
+const windowed: Scheme = { ...tides(), window: { kind: "difficulty", size: ({ difficultyOne, target }) => difficultyOne / target } };
+/** The scheme, and a look at each window that it divides over. */
+const watched = (scheme: Scheme, look: (window: WindowWeights) => void): Scheme => ({
+  ...scheme,
+  earned: (block, window, only) => {
+    look(window);
+    return scheme.earned(block, window, only);
+  },
+});
 
 describe("split book", () => {
   const home = temporaryDirectory();
@@ -25,6 +39,8 @@ describe("split book", () => {
   let log: ShareLog;
   let now = 1_790_000_000_000;
   let size: bigint | undefined = 1_000_000n;
+  /** Nobody's: no parent of these tests is the followed tip unless a test says so. */
+  let balances = new FakeBalances(hash("no tip"));
 
   beforeAll(async () => {
     database = await openDatabase({ embedded: { dataDir: home.path } }, { log: logger });
@@ -38,11 +54,12 @@ describe("split book", () => {
 
   const open = (options: Partial<SplitBookOptions> = {}, modules: Partial<SplitBookModules> = {}) =>
     SplitBook.open(
-      { dust: 546n, ...options },
+      { dust: 546n, threshold: 546n, inactiveBlocks: 1000, mode: "direct", feePpm: 20_000, ...options },
       {
         log,
-        scheme: tides(),
-        windowSize: () => size,
+        scheme: windowed,
+        balances,
+        targets: () => (size === undefined ? undefined : { difficultyOne: DIFFICULTY_ONE, target: DIFFICULTY_ONE / size }),
         maxValue: () => 10n * VALUE,
         payee: () => ({ dustLimit: 294n, legacySigops: false }),
         now: () => now,
@@ -88,12 +105,16 @@ describe("split book", () => {
     const values = offered.outputs.map(({ value }) => value);
     expect(values).toEqual([...values].sort((a, b) => Number(b - a)));
     await log.exclusive("wait for the commit", async () => undefined);
-    const { rows } = await database.pool.query("SELECT session, coinbaser_id, position, value, prevhash FROM splits WHERE id = $1", [
-      offered.id,
-    ]);
-    expect(rows).toEqual([
-      { session: "99", coinbaser_id: 200, position: String(offered.position), value: String(VALUE), prevhash: Buffer.from(PARENT) },
-    ]);
+    const outputs = offered.outputs.map(({ script: to, value }) => ({ script: to, value }));
+    expect(await findSplit(database, offered.id)).toEqual({
+      ...offered,
+      outputs,
+      sessionId: 99n,
+      finder: undefined,
+      feePpm: 20_000,
+      offeredAt: now,
+    });
+    expect(await findSplit(database, offered.id + 1n)).toBeUndefined();
   });
 
   test("one moment, one split: same outputs and position for every gateway, ids of their own; later shares count after a second", async () => {
@@ -105,6 +126,26 @@ describe("split book", () => {
     const fresh = book.offer(request());
     expect(fresh.position).toBe(log.head());
     expect(fresh.outputs.some(({ script: to }) => Buffer.compare(to, script("newcomer")) === 0)).toBe(true);
+  });
+
+  test("a split is given out for five minutes at most, even while no share comes", async () => {
+    const weighed = new Set<WindowWeights>();
+    const scheme = watched(windowed, (window) => weighed.add(window));
+    const steady = await open({ snapshotMs: 60_000 }, { scheme });
+    steady.offer(request());
+    now += 300_000;
+    steady.offer(request());
+    expect(weighed.size).toBe(1);
+    now += 1;
+    steady.offer(request());
+    expect(weighed.size).toBe(2);
+    await addShares("moves on", 1);
+    now += 60_000;
+    steady.offer(request());
+    expect(weighed.size).toBe(2);
+    now += 1;
+    expect(steady.offer(request()).position).toBe(log.head());
+    expect(weighed.size).toBe(3);
   });
 
   test("a split is committed before a share that was made from it", async () => {
@@ -145,7 +186,7 @@ describe("split book", () => {
   });
 
   test("a window that reaches back past memory gets an empty split and then, read again, the right one", async () => {
-    const small = await open({}, { windowSize: () => size });
+    const small = await open();
     size = 10n;
     // A small window keeps little in memory...
     for (let tip = 0; tip < 3; tip++) {
@@ -166,9 +207,182 @@ describe("split book", () => {
     expect(small.preview(VALUE, PARENT).length).toBeGreaterThan(0);
   });
 
+  describe("balances", () => {
+    const accountOf = (name: string | number) => log.directory.accountOf(script(name))?.id as number;
+    const paidTo = (rows: readonly { script: Uint8Array; value: bigint }[], name: string | number) =>
+      rows.find(({ script: to }) => Buffer.compare(to, script(name)) === 0)?.value;
+
+    beforeAll(() => {
+      size = 1_000_000n;
+    });
+    beforeEach(() => {
+      now += 2000;
+      balances = new FakeBalances(PARENT);
+    });
+    afterAll(() => {
+      balances = new FakeBalances(hash("no tip"));
+    });
+
+    test("are paid on top of the earning, on their own chain only", async () => {
+      const own = await open();
+      const plain = own.preview(VALUE, PARENT);
+      balances.set(accountOf(1), { balance: 5_000_000n });
+      balances.set(accountOf(2), { balance: -1000n });
+      const [first, second] = [paidTo(plain, 1) as bigint, paidTo(plain, 2) as bigint];
+      const rows = own.preview(VALUE + 5_000_000n, PARENT);
+      const elsewhere = own.preview(VALUE + 5_000_000n, hash("another tip"));
+      expect(paidTo(rows, 1)).toBe((paidTo(elsewhere, 1) as bigint) + 5_000_000n);
+      expect(paidTo(rows, 2)).toBe((paidTo(elsewhere, 2) as bigint) - 1000n);
+      expect(own.preview(VALUE, hash("another tip"))).toEqual(plain);
+      expect(paidTo(own.preview(VALUE, PARENT), 1)).toBe(first + 5_000_000n);
+      expect(paidTo(own.preview(VALUE, PARENT), 2)).toBe(second - 1000n);
+    });
+
+    test("a new tip or a new entry never meets rows of the one before it, at the same moment and for the same value", async () => {
+      const own = await open();
+      balances.set(accountOf(1), { balance: 7_000_000n });
+      const before = own.offer(request());
+      // The block that paid it joined the chain.
+      balances.set(accountOf(1), { balance: 0n });
+      const after = own.offer(request());
+      expect(paidTo(before.outputs, 1)).toBe((paidTo(after.outputs, 1) as bigint) + 7_000_000n);
+      balances.set(accountOf(1), { balance: 9_000_000n });
+      balances.tip = hash("next");
+      expect(own.offer(request()).outputs).toEqual(after.outputs);
+      const next = own.offer({ ...request(), prevhash: hash("next") });
+      expect(paidTo(next.outputs, 1)).toBe((paidTo(after.outputs, 1) as bigint) + 9_000_000n);
+      // And back again, by a reorg that took no entry.
+      balances.tip = PARENT;
+      expect(own.offer(request()).outputs).toEqual(next.outputs);
+    });
+
+    test("thresholds: the pool's, an account's own, and the dust floors under both", async () => {
+      const own = await open({ threshold: 40_000_000n }, { payee: () => ({ dustLimit: 10_000n, legacySigops: false }) });
+      const all = new Map((await open()).preview(VALUE, PARENT).map((row) => [row.account, row.value]));
+      const expected = (least: (account: number) => bigint) => [...all].filter(([id, value]) => value >= least(id)).map(([id]) => id);
+      const paid = (rows: readonly { account: number }[]) => new Set(rows.map(({ account }) => account));
+      expect(paid(own.preview(VALUE, PARENT))).toEqual(new Set(expected(() => 40_000_000n)));
+      const [small = 0] = expected((id) => ((all.get(id) as bigint) < 40_000_000n ? 0n : VALUE));
+      balances.thresholds.set(small, 1n);
+      now += 300_001;
+      expect(paid(own.preview(VALUE, PARENT))).toEqual(new Set(expected((id) => (id === small ? 1n : 40_000_000n))));
+      // Its own threshold holds where the balances don't; an earning under the script's dust limit is no output.
+      expect(paid(own.preview(VALUE, hash("another tip"))).has(small)).toBe(true);
+      const part = ((9_999n * VALUE) / (all.get(small) as bigint)) as bigint;
+      expect(paid(own.preview(part, PARENT)).has(small)).toBe(false);
+      expect(paid(own.preview(part * 2n, PARENT)).has(small)).toBe(true);
+    });
+
+    test("an account that is gone for long is paid from the dust floor on", async () => {
+      await append(log, share("gone", { account: script("gone"), prevhash: PARENT, tentative: true, height: 1 }));
+      await append(log, share("mouse", { account: script("mouse"), prevhash: PARENT, tentative: true, height: 1 }));
+      await log.voidTentative(PARENT);
+      const own = await open({ threshold: 1_000_000n, inactiveBlocks: 100, dust: 600n });
+      balances.height = 1000;
+      const at = (balance: bigint, lastEarned: number | undefined, name: string | number = "gone") => {
+        balances.set(accountOf(name), { balance, lastEarned });
+        return paidTo(own.preview(VALUE + 2_000_000n, PARENT), name);
+      };
+      // The block that is asked for has height 1001.
+      expect(at(999_999n, 902)).toBeUndefined();
+      expect(at(999_999n, 901)).toBe(999_999n);
+      expect(at(600n, 1)).toBe(600n);
+      expect(at(599n, 1)).toBeUndefined();
+      expect(at(999_999n, undefined)).toBeUndefined();
+      expect(at(1_000_000n, undefined)).toBe(1_000_000n);
+      balances.set(accountOf("gone"), { balance: 0n });
+      // In the window: its threshold holds, however long ago a block was found.
+      const [working] = own.weigh(1_000_000n).accounts;
+      balances.thresholds.set(working as number, 10n * VALUE);
+      balances.set(working as number, { balance: 5_000_000n, lastEarned: 1 });
+      expect(own.preview(VALUE, PARENT).some(({ account }) => account === working)).toBe(false);
+    });
+
+    test("accounts that are not in memory are read before a split leaves them out", async () => {
+      const stranger = await database.pool.query<{ id: number }>(
+        "INSERT INTO accounts (script, kind, address) VALUES ($1, 'miner', '') RETURNING id",
+        [Buffer.from(script("stranger"))],
+      );
+      const own = await open();
+      balances.set(stranger.rows[0]?.id as number, { balance: 3_000_000n });
+      expect(own.offer(request())).toMatchObject({ id: 0n, outputs: [] });
+      await until(() => own.preview(VALUE + 3_000_000n, PARENT).length > 0, "the account is read");
+      expect(paidTo(own.preview(VALUE + 3_000_000n, PARENT), "stranger")).toBe(3_000_000n);
+      balances.set(accountOf("stranger"), { balance: 4_000_000n });
+      expect(paidTo(own.offer(request(VALUE + 4_000_000n)).outputs, "stranger")).toBe(4_000_000n);
+    });
+
+    test("what the pool's own script is owed is never an output", async () => {
+      balances.set(log.directory.accountOf(OPERATOR)?.id as number, { balance: 50_000_000n });
+      const rows = (await open()).preview(VALUE + 50_000_000n, PARENT);
+      expect(rows.length).toBeGreaterThan(0);
+      expect(rows.some(({ script: to }) => Buffer.compare(to, OPERATOR) === 0)).toBe(false);
+    });
+
+    test("coinbase: pool. Nobody is paid, and the work is pinned to the head", async () => {
+      balances.set(accountOf(1), { balance: 5_000_000n });
+      const own = await open({ mode: "pool" });
+      const before = log.nextSplitId();
+      expect(own.offer(request())).toMatchObject({ id: 0n, outputs: [], position: log.head() });
+      expect(own.preview(VALUE, PARENT)).toEqual([]);
+      expect(own.earnings(VALUE, PARENT)?.accounts.length).toBeGreaterThan(0);
+      expect(log.nextSplitId()).toBe(before);
+    });
+
+    test("the finder's split: his own, with the fee, and stored as his; none for a stranger", async () => {
+      const own = await open({ feePpm: 15_000 }, { scheme: solo() });
+      expect(own.offer(request()).outputs).toEqual([]);
+      expect(own.offer({ ...request(), finder: script("nobody yet") }).outputs).toEqual([]);
+      expect(own.earnings(VALUE, PARENT)).toBeUndefined();
+      const [one, two] = [1, 2].map((name) => own.offer({ ...request(), finder: script(name) }));
+      expect(one?.outputs.map(({ script: to, value }) => [to, value])).toEqual([[script(1), (VALUE * 985n) / 1000n]]);
+      expect(two?.outputs.map(({ script: to, value }) => [to, value])).toEqual([[script(2), (VALUE * 985n) / 1000n]]);
+      expect(one?.position).toBe(log.head());
+      expect(own.preview(VALUE, PARENT, script(2))).toEqual(two?.outputs);
+      expect(own.earnings(VALUE, PARENT, script(2))).toMatchObject({ fee: (VALUE * 15n) / 1000n, accounts: [accountOf(2)] });
+      await log.exclusive("wait for the commit", async () => undefined);
+      expect(await findSplit(database, two?.id as bigint)).toMatchObject({ finder: accountOf(2), feePpm: 15_000 });
+    });
+
+    test("shares that are paid one by one: a block pays balances alone", async () => {
+      const own = await open({ threshold: 100_000n }, { scheme: perShare("pps") });
+      expect(own.offer(request()).outputs).toEqual([]);
+      balances.set(accountOf(1), { balance: 100_000n });
+      balances.set(accountOf(2), { balance: 99_999n });
+      expect(own.offer(request()).outputs.map(({ script: to, value }) => [to, value])).toEqual([[script(1), 100_000n]]);
+      expect(own.offer({ ...request(), prevhash: hash("another tip") }).outputs).toEqual([]);
+    });
+
+    test("a window that counts blocks reaches back to their pins, follows shares and voids, and a restart weighs the same", async () => {
+      const seen: WindowWeights[] = [];
+      const scheme = watched({ ...windowed, window: { kind: "blocks", count: 2 } }, (window) => seen.push(window));
+      const weighed = (window: WindowWeights | undefined) => (window === undefined ? undefined : window.totalWeight / window.denominator);
+      const total = async () => BigInt((await database.pool.query("SELECT sum(weight) AS w FROM segment_weights")).rows[0].w);
+      const own = await open({}, { scheme });
+      const start = await total();
+      own.preview(VALUE, PARENT);
+      // Fewer blocks than it counts: the whole log.
+      expect(weighed(seen.at(-1))).toBe(start);
+      balances.blockWeights = [10n, start - 5000n, start];
+      balances.entry();
+      await addShares("since", 3, () => ({ tentative: true, weight: 2048n }));
+      now += 2000;
+      own.preview(VALUE, PARENT);
+      expect(weighed(seen.at(-1))).toBe(5000n + 3n * 2048n);
+      // The same for a parent that the books don't follow.
+      own.preview(VALUE, hash("another tip"));
+      expect(weighed(seen.at(-1))).toBe(5000n + 3n * 2048n);
+      expect(await log.voidTentative(PARENT)).toBe(3);
+      const rows = own.preview(VALUE, PARENT);
+      expect(weighed(seen.at(-1))).toBe(5000n);
+      expect((await open({}, { scheme })).preview(VALUE, PARENT)).toEqual(rows);
+      expect(await total()).toBe(start);
+    });
+  });
+
   test("a window that shrinks for a moment lets nothing go that the one before it needs", async () => {
     size = 50_000n;
-    const steady = await open({}, { windowSize: () => size });
+    const steady = await open();
     const before = steady.preview(VALUE, PARENT);
     size = 10n;
     expect(steady.preview(VALUE, PARENT).length).toBeGreaterThan(0);
@@ -182,7 +396,7 @@ describe("split book", () => {
 
   test("a scheme that fails is the caller's to hear of", async () => {
     const scheme: Scheme = {
-      ...tides(),
+      ...windowed,
       earned: () => {
         throw new RangeError("no");
       },
@@ -228,7 +442,7 @@ describe("split book", () => {
     await expect(sessions.open(hash("gateway none"), "")).rejects.toMatchObject({ code: "ledger.primeIdsExhausted" });
   });
 
-  test("a block is recorded once, keeps its outcome, and is found again until the node has answered", async () => {
+  test("a block is recorded once and keeps its outcome", async () => {
     const blocks = new Blocks(database, () => now);
     const block = {
       hash: hash("block"),
@@ -245,12 +459,8 @@ describe("split book", () => {
     };
     expect(await blocks.record(block)).toBe(true);
     expect(await blocks.record(block)).toBe(false);
-    expect(await blocks.open()).toEqual([{ hash: block.hash, raw: undefined }]);
-    await blocks.setRaw(block.hash, Uint8Array.from([9, 9]));
-    expect(await blocks.open()).toEqual([{ hash: block.hash, raw: Uint8Array.from([9, 9]) }]);
     await blocks.setOutcome(block.hash, "accepted");
     await blocks.setOutcome(block.hash, "refused", "duplicate");
-    expect(await blocks.open()).toEqual([]);
     expect(await blocks.find(block.hash)).toMatchObject({
       status: "accepted",
       outcome: undefined,

@@ -211,7 +211,7 @@ test("a simulated gateway's blocks, with and without transactions, come to the c
       const records = await pool.pool.blocks.recent(100);
       const accepted = records.filter(({ height, status }) => height > firstHeight && status === "accepted");
       return (
-        accepted.some(({ transactionCount }) => transactionCount > 0) && accepted.some(({ transactionCount }) => transactionCount === 0)
+        accepted.some(({ transactionCount = 0 }) => transactionCount > 0) && accepted.some(({ transactionCount }) => transactionCount === 0)
       );
     });
     await node.feed(0);

@@ -27,7 +27,7 @@ function judged(trial: Trial): CoinbaseFindings {
   return judgeCoinbase(new HeldCoinbase({ coinbaseId: kind, coinb1, coinb2 }), {
     job: section(built, job, { coinbaserId, ...(trial.targetByteIndex === undefined ? {} : { targetByteIndex: trial.targetByteIndex }) }),
     primeId: PRIME_ID,
-    payoutScript: POOL_SCRIPT,
+    payoutScripts: [POOL_SCRIPT],
     tag: job.primaryTag.length === 0 ? Buffer.alloc(0) : TAG,
     namedSplit: splits.find((offered) => offered.coinbaserId === coinbaserId),
     recentSplits: () => splits,

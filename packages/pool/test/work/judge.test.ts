@@ -3,7 +3,7 @@ import { NETWORKS, ShareProver } from "@openprime/bitcoin";
 import type { Share } from "@openprime/datum";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Parent, REASON, type Verdict } from "../../src/work/index.js";
+import { type Parent, REASON, type Verdict, WorkSession } from "../../src/work/index.js";
 import { buildJob } from "./support/gateway-builder.js";
 import {
   bare,
@@ -64,6 +64,36 @@ describe("an honest share", () => {
       tentative: false,
       receivedAt: NOW,
     });
+  });
+
+  test("names whom the gateway's next split is for", () => {
+    const { judge, session } = world();
+    expect(session.payee).toBeUndefined();
+    judge.judge(session, share({ nonce: 5, username: Buffer.from("bob") }));
+    expect(session.payee).toBeUndefined();
+    const { account } = accepted(judge.judge(session, good(share({ targetByte: 3 }))));
+    expect(session.payee).toEqual(account);
+  });
+
+  test("of a relay keeps the relayed fee", () => {
+    const { judge } = world({ relayedFeePpm: 35_000 });
+    const session = (relayed: boolean) =>
+      new WorkSession({ sessionId: 7n, primeId: PRIME_ID, minimumTargetByte: 0, head: () => 1n, relayed });
+    expect(accepted(judge.judge(session(false), good(share({ nonce: 1000 })))).feePpm).toBe(20_000);
+    expect(accepted(judge.judge(session(true), good(share({ nonce: 2000 })))).feePpm).toBe(35_000);
+  });
+
+  test("may pay an earlier script of the pool for a while", () => {
+    const before = payee(40, 0n).script;
+    const { judge, session, clock } = world({ retiredScripts: [{ script: before, until: NOW + 1000 }] });
+    const outputs = [payee(1, 1000n), payee(2, 2000n)];
+    const old = (jobId: number) =>
+      share({ jobId, nonce: jobId * 1000, coinbaseId: 1, built: builderJob({ poolScript: before, split: outputs }) });
+    session.addSplit(split(6, outputs));
+    accepted(judge.judge(session, good(old(1))));
+    clock.now = NOW + 1000;
+    expect(reason(judge.judge(session, good(old(2))))).toBe(27);
+    accepted(judge.judge(session, good(share({ jobId: 3, nonce: 3000, coinbaseId: 1, built: builderJob({ split: outputs }) }))));
   });
 
   test("is accepted with every coinbase kind, quickdiff or not, and pinned to the split that it pays", () => {
@@ -386,6 +416,10 @@ describe("a found block", () => {
       splitId: undefined,
       pin: 50n,
       username: new Uint8Array(sent.username),
+      finder: {
+        script: Uint8Array.from(Buffer.from("0014751e76e8199196d454941c45d1b3a323f1433bd6", "hex")),
+        address: "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",
+      },
     });
     expect(Buffer.from(header).subarray(4, 36)).toEqual(Buffer.alloc(32, 0x11));
     expect(header.length).toBe(80);
@@ -394,6 +428,13 @@ describe("a found block", () => {
     const whole = Buffer.concat([coinb1, sent.extranonce, coinb2]);
     whole[built.targetByteIndex] = 0;
     expect(Buffer.from(coinbase)).toEqual(whole);
+  });
+
+  test("of a bad username has no finder", () => {
+    const { judge, session } = easy();
+    const verdict = judge.judge(session, easyShare({ username: Buffer.from("bob") }));
+    expect(reason(verdict)).toBe(14);
+    expect(verdict.block).toMatchObject({ finder: undefined, username: Uint8Array.from(Buffer.from("bob")) });
   });
 
   test("of subsidy-only work has no transactions and the subsidy's value, whatever id the share gives", () => {

@@ -38,6 +38,9 @@ export interface InteropReport {
   readonly reconnects: number;
   readonly miners: { readonly submitted: number; readonly accepted: number; readonly refused: number; readonly hashesPerSecond: number };
   readonly poolWarnings: readonly string[];
+  /** Last words of the pool's check of its books, and of the audit of what it published. */
+  readonly books: string;
+  readonly settlements: string;
   /** What is not as it should be; empty when all is well. */
   readonly problems: readonly string[];
 }
@@ -173,6 +176,8 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
     hashes += await miner.hashes();
   }
   const log = structuredClone(running.gateway.log);
+  options.say("checking the books and what the pool published");
+  const { books, settlements, problem } = await audit(running.pool);
   return {
     node: running.node.description,
     minutes: elapsed() / 60,
@@ -180,8 +185,20 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
     reconnects: Math.max(0, log.handshakes - 1),
     miners: { ...total, hashesPerSecond: Math.round(hashes / elapsed()) },
     poolWarnings: [...running.pool.warnings],
-    problems: problems(log),
+    books,
+    settlements,
+    problems: [...problems(log), ...problem],
   };
+}
+
+async function audit(pool: InteropPool): Promise<{ books: string; settlements: string; problem: string[] }> {
+  const last = (text: string): string => text.trim().split("\n").at(-1) ?? "";
+  try {
+    const said = await pool.audit();
+    return { books: last(said.books), settlements: last(said.settlements), problem: [] };
+  } catch (error) {
+    return { books: "", settlements: "", problem: [error instanceof Error ? error.message : String(error)] };
+  }
 }
 
 function problems(log: GatewayLog): string[] {
@@ -211,6 +228,8 @@ export function describeReport(report: InteropReport): string {
     `shares           ${gateway.accepted} accepted, ${gateway.rejected} refused${byReason(gateway.reasons)}, ${gateway.unknownResponses} unknown responses`,
     `at the gateway   ${miners.submitted} submitted by the miners, ${miners.accepted} taken, ${miners.refused} refused`,
     `blocks           ${gateway.blocksFound} found, ${gateway.blocksTaken} taken by the node`,
+    `books            ${report.books}`,
+    `settlements      ${report.settlements}`,
     `pool warnings    ${report.poolWarnings.length}`,
     ...report.poolWarnings.slice(-5).map((line) => `                 ${warningText(line)}`),
     report.problems.length === 0 ? "all is well" : `PROBLEMS\n${report.problems.map((line) => `  - ${line}`).join("\n")}`,

@@ -12,6 +12,8 @@ export interface InteropPool {
   /** Lines of the pool's log at level warn and above. */
   readonly warnings: readonly string[];
   check(): void;
+  /** Holds the pool's books against the chain, then recomputes every settlement that it published. Answers what it says. @throws SimulatorError */
+  audit(): Promise<{ readonly books: string; readonly settlements: string }>;
   stop(): Promise<void>;
 }
 
@@ -69,7 +71,19 @@ export async function startPool(pool: Command, dir: string, node: RpcAccess): Pr
     await program.stop();
     throw error;
   }
-  return { port, publicKey, warnings, check: () => program.check(), stop: () => program.stop() };
+  const command = (...args: string[]): Promise<string> => run({ file: pool.file, args: [...pool.args, ...args] });
+  const from = join(dir, "openprime-public");
+  return {
+    port,
+    publicKey,
+    warnings,
+    check: () => program.check(),
+    audit: async () => ({
+      books: await command("ledger", "check", "--scan", "--config", config),
+      settlements: await command("audit", "all", "--from", from, "--node", node.url, "--user", node.user, "--password", node.password),
+    }),
+    stop: () => program.stop(),
+  };
 }
 
 function isWarning(line: string): boolean {

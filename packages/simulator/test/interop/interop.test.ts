@@ -61,8 +61,11 @@ describe("the report", () => {
       reconnects: 1,
       miners: { submitted: 3, accepted: 3, refused: 0, hashesPerSecond: 1_234_567 },
       poolWarnings: ['{"level":40,"time":0,"peer":"a b","msg":"no good"}'],
+      books: "the books agree with the chain",
+      settlements: "PASS: 3 settlements",
       problems: ["one"],
     });
+    expect(text).toContain("books            the books agree with the chain\nsettlements      PASS: 3 settlements\n");
     expect(text).toContain("(highHash 1, stale 2), 1 unknown responses");
     expect(text).toContain("No data received from server in over 60 seconds");
     expect(text).toContain('00:00:00 no good peer="a b"');

@@ -1,5 +1,6 @@
 /**
- * `npm run bench`: shares through the whole path (socket, decrypt, judge, commit, answer), with small and large coinbases.
+ * `npm run bench`: shares through the whole path (socket, decrypt, judge, commit, answer), with small and large coinbases; and splits for one gateway
+ * and for a thousand at once, from windows of few and of many accounts.
  *
  * The pool is this process and uses one core; database, node and load are processes of their own. Machines are shared and noisy: the prover
  * alone is measured in the same run, so that figures of two machines, or of two days, can be compared by their ratio to it.
@@ -13,9 +14,10 @@ import { encodePublicKey, generateLongTermKeys, loadCrypto } from "@openprime/da
 import { type LoadOptions, type LoadReport, type LoadWork, minerScript, RegtestNode, runLoad } from "@openprime/simulator";
 import { resolveConfig } from "../config/index.js";
 import { createLogger } from "../log.js";
-import { type Pool, startPool } from "../pool.js";
-import { askForSplits } from "./coinbaser.js";
+import { type Pool, type PoolModules, startPool } from "../pool.js";
+import { askForSplits, Crowd } from "./coinbaser.js";
 import { profileRooms, type RoomShares } from "./rooms.js";
+import { fillWindow, measureSplitBook, type WindowOptions } from "./window.js";
 
 /** Coinbase kinds whose budgets are 500, 6,500 and 16,000 bytes. */
 const KINDS = [1, 3, 4] as const;
@@ -24,6 +26,13 @@ const ACCOUNTS = 480;
 const SHARES = 60_000;
 const BRANCHES = 12;
 const SPLIT_REQUESTS = 1000;
+/** A large pool: accounts in its window, and gateways that all ask at each new block. */
+const MANY_ACCOUNTS = 10_000;
+const MANY_GATEWAYS = 1000;
+/** Values of today's blocks; what the regtest node's coinbase would be worth makes no difference. */
+const MANY_VALUE = 312_500_000n;
+/** So small, satoshis, that a split is as long as it can be. */
+const SMALL_THRESHOLD = 1000;
 const PROVER_RUNS = 50_000;
 /** Out of a CPU's reach: the load finds no blocks. */
 const HARD_BITS = 0x1b00ffff;
@@ -37,6 +46,15 @@ interface Line {
 
 export async function bench(say: (line: string) => void): Promise<void> {
   const dir = mkdtempSync(join(tmpdir(), "openprime-bench-"));
+  try {
+    await benchShares(dir, say);
+    await benchCrowd(dir, say);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+async function benchShares(dir: string, say: (line: string) => void): Promise<void> {
   const stops: (() => Promise<void>)[] = [];
   try {
     say(`OpenPrime bench: Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}`);
@@ -44,19 +62,7 @@ export async function bench(say: (line: string) => void): Promise<void> {
     stops.push(() => node.stop());
     const crypto = await loadCrypto();
     const keys = generateLongTermKeys(crypto);
-    const config = resolveConfig(
-      {
-        network: "regtest",
-        listen: { host: "127.0.0.1", port: 0 },
-        pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1 },
-        node: { ...node.rpc },
-        database: { dir: "books" },
-        limits: { coinbaserPerMinute: 6000 },
-      },
-      dir,
-    );
-    const log = createLogger({ level: "error", format: "text" }, process.stderr);
-    const pool = await startPool(config, { crypto, longTermKeys: [keys], log });
+    const pool = await openPool(join(dir, "small"), node, { crypto, longTermKeys: [keys] });
     stops.push(() => pool.close());
     const common = { ...pool.address, poolPublicKey: encodePublicKey(keys), work: await loadWork(pool) };
     say(`crypto: ${crypto.name}; database: embedded PostgreSQL, committed before each answer`);
@@ -73,7 +79,70 @@ export async function bench(say: (line: string) => void): Promise<void> {
     say(`splits of ${asked.outputs} outputs: answered in ${asked.median.toFixed(1)} ms (median), ${asked.p99.toFixed(1)} ms (99 %)`);
   } finally {
     for (const stop of stops.reverse()) await stop();
-    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+/** Splits from a window of many accounts: of the split book alone, and over the wire with real sessions. */
+async function benchCrowd(dir: string, say: (line: string) => void): Promise<void> {
+  const stops: (() => Promise<void> | void)[] = [];
+  try {
+    const node = await RegtestNode.start();
+    stops.push(() => node.stop());
+    const home = join(dir, "large");
+    const window: WindowOptions = {
+      dataDir: join(home, "books"),
+      operatorScript: minerScript("pool", 0),
+      accounts: MANY_ACCOUNTS,
+      bits: node.bits,
+      value: MANY_VALUE,
+    };
+    await fillWindow(window);
+    const alone = await measureSplitBook(window, MANY_GATEWAYS);
+    say(
+      `window of ${MANY_ACCOUNTS} accounts, splits of ${alone.outputs} outputs: ${alone.median.toFixed(2)} ms (median), ` +
+        `${alone.p99.toFixed(2)} ms (99 %); ${MANY_GATEWAYS} of different values after a new block: ${alone.crowd.toFixed(0)} ms`,
+    );
+    const crypto = await loadCrypto();
+    const keys = generateLongTermKeys(crypto);
+    const pool = await openPool(home, node, { crypto, longTermKeys: [keys] });
+    stops.push(() => pool.close());
+    const place = { ...pool.address, publicKey: encodePublicKey(keys) };
+    const crowd = await Crowd.connect(place, MANY_GATEWAYS);
+    stops.push(() => crowd.close());
+    const before = pool.status().tip?.hash;
+    await node.mine(1);
+    const { outputs, ms } = await crowd.ask(MANY_VALUE, await nextTip(pool, before));
+    say(
+      `over the wire, ${MANY_GATEWAYS} gateways at once after a new block, splits of ${outputs} outputs: ` +
+        `half answered in ${ms[ms.length >> 1]?.toFixed(0)} ms, the last in ${ms.at(-1)?.toFixed(0)} ms`,
+    );
+  } finally {
+    for (const stop of stops.reverse()) await stop();
+  }
+}
+
+/** A pool on that node with its books in the folder. */
+function openPool(dir: string, node: RegtestNode, modules: Pick<PoolModules, "crypto" | "longTermKeys">): Promise<Pool> {
+  const config = resolveConfig(
+    {
+      network: "regtest",
+      listen: { host: "127.0.0.1", port: 0 },
+      pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1 },
+      node: { ...node.rpc, pollSeconds: 0.1 },
+      database: { dir: "books" },
+      limits: { coinbaserPerMinute: 6000, connectionsPerAddress: MANY_GATEWAYS + 1 },
+      split: { threshold: SMALL_THRESHOLD },
+    },
+    dir,
+  );
+  return startPool(config, { ...modules, log: createLogger({ level: "error", format: "text" }, process.stderr) });
+}
+
+async function nextTip(pool: Pool, before: Uint8Array | undefined): Promise<Uint8Array> {
+  for (;;) {
+    const tip = pool.status().tip?.hash;
+    if (tip !== undefined && (before === undefined || Buffer.compare(tip, before) !== 0)) return tip;
+    await new Promise((next) => setImmediate(next));
   }
 }
 

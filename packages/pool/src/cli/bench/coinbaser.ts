@@ -1,7 +1,9 @@
-/** How long a gateway waits for its split: one connection that asks, waits and asks again. */
-import { randomBytes } from "node:crypto";
-import { connect } from "node:net";
-import { type DatumCrypto, decodePublicKey, GatewayChannel, generateLongTermKeys, generateSessionKeys } from "@openprime/datum";
+/** How long gateways wait for their splits: one that asks, waits and asks again, and many that ask at the same moment. */
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import type { DatumCrypto } from "@openprime/datum";
+import { Asker, type PoolPlace } from "./asker.js";
 
 export interface CoinbaserFigures {
   readonly outputs: number;
@@ -17,44 +19,75 @@ export interface CoinbaserFigures {
  */
 export async function askForSplits(
   crypto: DatumCrypto,
-  pool: { readonly host: string; readonly port: number; readonly publicKey: string },
-  request: { readonly value: bigint; readonly prevhash: Uint8Array },
+  pool: PoolPlace,
+  { value, prevhash }: { readonly value: bigint; readonly prevhash: Uint8Array },
   count: number,
 ): Promise<CoinbaserFigures> {
-  const channel = new GatewayChannel({
-    crypto,
-    poolPublicKey: decodePublicKey(pool.publicKey),
-    longTermKeys: generateLongTermKeys(crypto),
-    sessionKeys: generateSessionKeys(crypto),
-    version: "bench",
-    nk: randomBytes(4).readUInt32LE(),
-  });
-  const socket = connect({ host: pool.host, port: pool.port, noDelay: true });
+  const asker = await Asker.connect(crypto, pool);
   const times: number[] = [];
   let outputs = 0;
-  let askedAt = 0;
-  const ask = (): void => {
-    askedAt = performance.now();
-    socket.write(channel.send({ type: "coinbaserRequest", value: request.value - BigInt(times.length), prevhash: request.prevhash }));
-  };
-  await new Promise<void>((resolve, reject) => {
-    socket.once("connect", () => socket.write(channel.hello()));
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error("the pool closed the connection")));
-    socket.on("data", (chunk) => {
-      channel.receive(chunk);
-      for (let event = channel.next(); event !== undefined; event = channel.next()) {
-        if (event.type === "accepted") continue;
-        if (event.message.type === "coinbaser") {
-          times.push(performance.now() - askedAt);
-          outputs = event.message.outputs.length;
-        }
-        if (times.length === count) resolve();
-        else if (event.message.type !== "ping") ask();
-      }
-    });
-  }).finally(() => socket.destroy());
+  for (let i = 0; i < count; i++) {
+    const askedAt = performance.now();
+    outputs = await asker.ask(value - BigInt(i), prevhash);
+    times.push(performance.now() - askedAt);
+  }
+  asker.close();
   times.sort((a, b) => a - b);
   const at = (part: number): number => times[Math.min(times.length - 1, Math.floor(times.length * part))] ?? Number.NaN;
   return { outputs, median: at(0.5), p99: at(0.99) };
+}
+
+/** To the process of the crowd. Hashes as hex, satoshis as decimal text. */
+export interface CrowdOrder {
+  readonly value: string;
+  readonly prevhash: string;
+}
+
+/** From it: everybody is connected, or what came of an order. */
+export type CrowdReport =
+  | { readonly type: "connected" }
+  | { readonly type: "answered"; readonly outputs: number; readonly ms: readonly number[] };
+
+const processFile = fileURLToPath(new URL("../../../dist/cli/bench/crowd-process.js", import.meta.url));
+
+/** Gateways that are connected and ask at the same moment, each for another value; a process of its own. */
+export class Crowd {
+  readonly #child: ReturnType<typeof fork>;
+
+  private constructor(child: ReturnType<typeof fork>) {
+    this.#child = child;
+  }
+
+  static async connect(pool: PoolPlace, gateways: number): Promise<Crowd> {
+    const child = fork(processFile, [JSON.stringify(pool), String(gateways)], { execArgv: [] });
+    const crowd = new Crowd(child);
+    await crowd.#report();
+    return crowd;
+  }
+
+  /** Milliseconds until each gateway had its answer, ascending, and how many outputs the last one had. */
+  async ask(value: bigint, prevhash: Uint8Array): Promise<{ readonly outputs: number; readonly ms: readonly number[] }> {
+    this.#child.send({ value: String(value), prevhash: Buffer.from(prevhash).toString("hex") } satisfies CrowdOrder);
+    const report = await this.#report();
+    if (report.type !== "answered") throw new Error(`expected answers from the crowd of the bench, got ${report.type}`);
+    return report;
+  }
+
+  close(): void {
+    if (this.#child.connected) this.#child.disconnect();
+  }
+
+  async #report(): Promise<CrowdReport> {
+    const ended = new AbortController();
+    try {
+      const exit = once(this.#child, "exit", { signal: ended.signal }).then(([code]) => {
+        throw new Error(`the crowd of the bench has ended (exit ${code})`);
+      });
+      const message = once(this.#child, "message", { signal: ended.signal });
+      const [report] = await Promise.race([message, exit]);
+      return report as CrowdReport;
+    } finally {
+      ended.abort();
+    }
+  }
 }

@@ -3,6 +3,7 @@ import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { AddressError, addressToScript, NETWORKS, type Network } from "@openprime/bitcoin";
+import type { SchemeOptions } from "@openprime/rewards";
 import { codeOf, messageOf, shellWord } from "../errors.js";
 import { ConfigError, type ConfigProblem, invalidConfig, showValue } from "./problems.js";
 import { environmentName, SETTING_PATHS, SETTINGS, type Setting, type SettingPath, type SettingValues } from "./settings.js";
@@ -22,6 +23,10 @@ export interface Config {
     readonly tagBytes: Uint8Array;
     /** Parts per million of a share's earnings. */
     readonly feePpm: number;
+    /** The same for work of relays; never less. */
+    readonly relayedFeePpm: number;
+    /** Whether coinbases pay miners, or the pool's script alone. */
+    readonly coinbase: "direct" | "pool";
     /** A power of two, in units of the network's difficulty one. */
     readonly minimumDifficulty: bigint;
     /** log2 of `minimumDifficulty`, as the wire has it. */
@@ -39,10 +44,15 @@ export interface Config {
   };
   /** As `openDatabase` of the ledger takes it. */
   readonly database: { readonly url: string } | { readonly embedded: { readonly dataDir: string } };
-  readonly tides: { readonly window: bigint };
+  readonly scheme: SchemeOptions;
+  /** Pay-per-share schemes only: satoshis of its own that the pool may owe its miners. */
+  readonly reserve: bigint | undefined;
   readonly split: {
     /** Satoshis. */
     readonly dustFloor: bigint;
+    /** Satoshis. */
+    readonly threshold: bigint;
+    readonly inactiveBlocks: number;
   };
   readonly limits: {
     readonly connections: number;
@@ -51,7 +61,14 @@ export interface Config {
     readonly workersPerSession: number;
     readonly coinbaserPerMinute: number;
   };
-  readonly shares: { readonly staleGraceMs: number };
+  readonly shares: {
+    readonly staleGraceMs: number;
+    /** Single shares after their round: none, some days, or all. */
+    readonly keep: "rounds" | "forever" | number;
+  };
+  readonly publish: { readonly dir: string };
+  /** Signing keys of gateways that relay others' work, lower-case hex. */
+  readonly relays: readonly string[];
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "text" | "json" };
   /** What is allowed but unwise, one sentence each. */
   readonly warnings: readonly string[];
@@ -164,9 +181,14 @@ function assemble(
   if (given.has("database.url") && given.has("database.dir")) {
     report("database.dir", "database.url and database.dir are both set. Allowed: one of them");
   }
+  const scheme = checkScheme(values, given, report);
+  const relayedFeePpm = values["pool.relayedFeePercent"] ?? values["pool.feePercent"] ?? 0;
+  if (relayedFeePpm < (values["pool.feePercent"] ?? 0)) {
+    report("pool.relayedFeePercent", "pool.relayedFeePercent is under pool.feePercent. Allowed: the same or more");
+  }
   const path = (text: string): string => resolve(origin.baseDir, text.startsWith("~/") ? join(origin.home, text.slice(2)) : text);
   const complete = values as { readonly [P in SettingPath]-?: Exclude<SettingValues[P], undefined> };
-  if (network === undefined || payoutScript === undefined || incomplete(values)) return undefined;
+  if (network === undefined || payoutScript === undefined || scheme === undefined || incomplete(values)) return undefined;
   const tagBytes = new TextEncoder().encode(complete["pool.tag"]);
   return {
     network,
@@ -177,6 +199,8 @@ function assemble(
       tag: complete["pool.tag"],
       tagBytes,
       feePpm: complete["pool.feePercent"],
+      relayedFeePpm,
+      coinbase: complete["pool.coinbase"],
       minimumDifficulty: complete["pool.minimumDifficulty"],
       minimumTargetByte: complete["pool.minimumDifficulty"].toString(2).length - 1,
       motd: complete["pool.motd"],
@@ -192,8 +216,13 @@ function assemble(
     },
     database:
       values["database.url"] === undefined ? { embedded: { dataDir: path(complete["database.dir"]) } } : { url: values["database.url"] },
-    tides: { window: complete["tides.window"] },
-    split: { dustFloor: complete["split.dustFloor"] },
+    scheme,
+    reserve: values["scheme.reserve"],
+    split: {
+      dustFloor: complete["split.dustFloor"],
+      threshold: complete["split.threshold"],
+      inactiveBlocks: complete["split.inactiveBlocks"],
+    },
     limits: {
       connections: complete["limits.connections"],
       connectionsPerAddress: complete["limits.connectionsPerAddress"],
@@ -201,13 +230,39 @@ function assemble(
       workersPerSession: complete["limits.workersPerSession"],
       coinbaserPerMinute: complete["limits.coinbaserPerMinute"],
     },
-    shares: { staleGraceMs: complete["shares.staleGraceSeconds"] },
+    shares: { staleGraceMs: complete["shares.staleGraceSeconds"], keep: complete["shares.keep"] },
+    publish: { dir: path(complete["publish.dir"]) },
+    relays: values["relays.keys"]?.toLowerCase().match(/[0-9a-f]{64}/g) ?? [],
     log: { level: complete["log.level"], format: complete["log.format"] },
     warnings:
       tagBytes.length > 30
         ? [`pool.tag has ${tagBytes.length} bytes: over 30 it can crowd out the gateway's own tag or move its extranonce`]
         : [],
   };
+}
+
+/** The reward scheme with its parameters; undefined when they don't go together, which has been reported. */
+function checkScheme(values: SettingValues, given: ReadonlySet<SettingPath>, report: Report): SchemeOptions | undefined {
+  const name = values["scheme.name"];
+  const { "pplns.blocks": blocks, "pplns.window": window, "tides.window": multiplier } = values;
+  switch (name) {
+    case "tides":
+      return multiplier === undefined ? undefined : { name, multiplier };
+    case "pplns":
+      if (blocks !== undefined && window === undefined) return { name, blocks };
+      if (window !== undefined && blocks === undefined) return { name, multiplier: window };
+      report("scheme.name", "scheme.name is pplns, which needs either pplns.blocks or pplns.window. Allowed: one of them");
+      return undefined;
+    case "pps":
+    case "fpps":
+      if (given.has("scheme.reserve")) return { name };
+      report("scheme.reserve", `scheme.reserve is missing: ${name} pays shares from your own funds, say how many satoshis you risk`);
+      return undefined;
+    case "solo":
+      return { name };
+    default:
+      return undefined;
+  }
 }
 
 /** True when a setting with a default has no value: its given value was bad. */

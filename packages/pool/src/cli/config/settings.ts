@@ -116,6 +116,16 @@ export const SETTINGS = {
     about: "The pool's fee. Each share keeps the fee of the moment at which it was accepted.",
     fallback: "0",
   }),
+  "pool.relayedFeePercent": setting(percentToPpm, {
+    allowed: "a percentage from 0 to 99.9999, with at most four decimals, not under pool.feePercent",
+    about: "The fee of work that the gateways in relays.keys bring. Default: pool.feePercent.",
+  }),
+  "pool.coinbase": setting(z.enum(["direct", "pool"]), {
+    allowed: "direct or pool",
+    about:
+      "direct: a block's coinbase pays the miners. pool: it pays the pool's address alone, and everything is owed until you pay it out.",
+    fallback: "direct",
+  }),
   "pool.minimumDifficulty": setting(powerOfTwo, {
     allowed: "a power of two from 1 to 4611686018427387904",
     about: "Least difficulty of a share. Gateways raise it by themselves for fast miners.",
@@ -176,10 +186,50 @@ export const SETTINGS = {
     about: "Data folder of the pool's own PostgreSQL, where no database.url is given.",
     fallback: "openprime-data",
   }),
+  "scheme.name": setting(z.enum(["tides", "pplns", "solo", "pps", "fpps"]), {
+    allowed: "tides, pplns, solo, pps or fpps",
+    about: "How rewards are shared; docs/schemes.md compares them. pps and fpps pay every share from your own funds.",
+    fallback: "tides",
+  }),
+  "scheme.reserve": setting(
+    z
+      .union([
+        z.bigint(),
+        z.int().transform(BigInt),
+        z
+          .string()
+          .regex(/^\d{1,16}$/)
+          .transform(BigInt),
+      ])
+      .refine((value) => value > 0n && value <= 2_100_000_000_000_000n),
+    {
+      allowed: "satoshis, a whole number from 1 to 2100000000000000",
+      about:
+        "pps and fpps: how far the pool may go into debt to its own funds. Before it is used up the pool takes no more shares. Required for them.",
+    },
+  ),
   "tides.window": setting(whole(1, 1000).transform(BigInt), {
     allowed: "a whole number from 1 to 1000",
     about: "Length of the share window, in multiples of the network's difficulty.",
     fallback: 8,
+  }),
+  "pplns.blocks": setting(whole(1, 1000), {
+    allowed: "a whole number from 1 to 1000",
+    about: "Length of the window of PPLNS in blocks that the pool found. Either this or pplns.window.",
+  }),
+  "pplns.window": setting(whole(1, 1000).transform(BigInt), {
+    allowed: "a whole number from 1 to 1000",
+    about: "Length of the window of PPLNS in multiples of the network's difficulty. Either this or pplns.blocks.",
+  }),
+  "split.threshold": setting(whole(0, 100_000_000).transform(BigInt), {
+    allowed: "satoshis, a whole number from 0 to 100000000",
+    about: "An account is paid when it is owed this much, in satoshis; `openprime ledger threshold` sets an account's own.",
+    fallback: 100_000,
+  }),
+  "split.inactiveBlocks": setting(whole(1, 1_000_000), {
+    allowed: "a whole number of blocks from 1 to 1000000",
+    about: "An account without work in the window that earned nothing for so many blocks of the chain is paid from split.dustFloor on.",
+    fallback: 4320,
   }),
   "split.dustFloor": setting(whole(546, 100_000_000).transform(BigInt), {
     allowed: "satoshis, a whole number from 546 to 100000000",
@@ -195,6 +245,20 @@ export const SETTINGS = {
     allowed: "seconds from 0 to 60",
     about: "How long after a new block shares on the old one are still taken.",
     fallback: 2,
+  }),
+  "shares.keep": setting(z.union([z.enum(["rounds", "forever"]), whole(1, 36_500)]), {
+    allowed: "rounds, forever, or a number of days from 1 to 36500",
+    about: "How long the database keeps single shares after their round. Their sums, and the published log files, stay in any case.",
+    fallback: "rounds",
+  }),
+  "publish.dir": setting(path, {
+    allowed: "a path; a relative one starts at this file's folder",
+    about: "Folder for what the pool publishes: settlements and log files. Let a web server show it, so that anyone can audit the pool.",
+    fallback: "openprime-public",
+  }),
+  "relays.keys": setting(z.string().regex(/^\s*[0-9a-fA-F]{64}([\s,]+[0-9a-fA-F]{64})*\s*$/), {
+    allowed: "public signing keys of gateways, 64 hex digits each, with spaces or commas between them",
+    about: "Gateways that relay the work of others (miners without a gateway of their own): their shares pay pool.relayedFeePercent.",
   }),
   "log.level": setting(z.enum(["trace", "debug", "info", "warn", "error"]), {
     allowed: "trace, debug, info, warn or error",
@@ -224,10 +288,14 @@ export const SECTIONS = {
   keys: "The pool's identity.",
   node: "Your Bitcoin node.",
   database: "The books: either a PostgreSQL of yours (url), or one that the pool runs by itself (dir).",
+  scheme: "How rewards are shared.",
   tides: "The share window of TIDES.",
+  pplns: "The share window of PPLNS.",
   split: "What the coinbase pays.",
   limits: "Bounds for each gateway, so that a bad one costs only itself.",
   shares: "How shares are judged.",
+  publish: "What anyone may recompute.",
+  relays: "Gateways with many miners behind them.",
   log: "What is logged, to stderr.",
 } as const;
 

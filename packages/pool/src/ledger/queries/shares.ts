@@ -51,18 +51,20 @@ export const LOCK_STATE = "SELECT position FROM log_state WHERE epoch = $1 FOR U
 
 export const LAST_SEGMENT = "SELECT id FROM segments ORDER BY id DESC LIMIT 1";
 
-/** $1 id, $2 prevhash or null, $3 position that it follows. */
-export const OPEN_SEGMENT = "INSERT INTO segments (id, prevhash, after_position) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING";
+/** $1 id, $2 prevhash or null, $3 position that it follows; what a block is worth, or nulls: $4 compact target, $5 subsidy, $6 average fees. */
+export const OPEN_SEGMENT = `
+INSERT INTO segments (id, prevhash, after_position, bits, subsidy, average_fees) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING`;
 
 export const OPEN_ROUND = "SELECT open_round($1, $2) AS id";
 
-/** $1 ids, $2 sessions, $3 coinbaser ids, $4 positions, $5 prevhashes, $6 values, $7 outputs, $8 times, $9 epoch. */
+/** $1 ids, $2 sessions, $3 coinbaser ids, $4 positions, $5 prevhashes, $6 values, $7 outputs, $8 times, $9 finders, $10 fee rates, $11 epoch. */
 export const INSERT_SPLITS = {
   name: "insert_splits",
   text: `
-WITH fence AS (SELECT FROM log_state WHERE epoch = $9::bigint FOR UPDATE), inserted AS (
-  INSERT INTO splits (id, session, coinbaser_id, position, prevhash, value, outputs, offered_at)
-  SELECT r.* FROM fence, unnest($1::int8[], $2::int8[], $3::int2[], $4::int8[], $5::bytea[], $6::int8[], $7::bytea[], $8::timestamptz[]) AS r
+WITH fence AS (SELECT FROM log_state WHERE epoch = $11::bigint FOR UPDATE), inserted AS (
+  INSERT INTO splits (id, session, coinbaser_id, position, prevhash, value, outputs, offered_at, finder, fee_ppm)
+  SELECT r.* FROM fence, unnest($1::int8[], $2::int8[], $3::int2[], $4::int8[], $5::bytea[], $6::int8[], $7::bytea[], $8::timestamptz[],
+    $9::int8[], $10::int4[]) AS r
   ON CONFLICT (id) DO NOTHING
 )
 SELECT (SELECT count(*) FROM fence)::int AS fence`,

@@ -1,0 +1,82 @@
+/** `openprime audit`: recomputes published settlements, on any machine, without a configuration. */
+import { NodeClient, reverseHex } from "@openprime/bitcoin";
+import { Auditor, type AuditResult, type IndexedSettlement, ProofError } from "../../proofs/index.js";
+import { HashSet } from "../../work/index.js";
+import { CliError } from "../errors.js";
+import type { CommandIo } from "../io.js";
+import { RpcAuditNode } from "./audit-node.js";
+import { publishedFiles } from "./published-files.js";
+
+export interface AuditOptions {
+  /** The published folder, or its http(s) URL. */
+  readonly from: string;
+  /** URL of the node's RPC. */
+  readonly node: string;
+  readonly cookieFile?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly json: boolean;
+}
+
+/**
+ * Audits the settlements of one block, or all, in their order; ends at the first difference.
+ *
+ * @param block hash, height, or `all`
+ * @returns the exit code: 0 when everything is right
+ */
+export async function audit(block: string, options: AuditOptions, io: CommandIo): Promise<number> {
+  const { from, node: url, cookieFile, user, password, json } = options;
+  const client = new NodeClient({
+    url,
+    ...(cookieFile !== undefined && { cookieFile }),
+    ...(user !== undefined && { user }),
+    ...(password !== undefined && { password }),
+  });
+  const results: AuditResult[] = [];
+  try {
+    const auditor = await Auditor.open({ source: publishedFiles(from), node: new RpcAuditNode(client), seen: new HashSet() });
+    for (const { number } of choose(auditor.documents.index, block)) {
+      if (io.signal.aborted) break;
+      const result = await auditor.audit(number);
+      results.push(result);
+      if (!json) io.stdout.write(`${sentence(result)}\n`);
+      if (result.verdict !== "PASS") break;
+    }
+  } finally {
+    await client.close();
+  }
+  const verdict = results.every((result) => result.verdict === "PASS") && !io.signal.aborted ? "PASS" : "DIFFERS";
+  if (json) io.stdout.write(`${JSON.stringify({ verdict, settlements: results.map(plain) }, null, 2)}\n`);
+  return verdict === "PASS" ? 0 : 1;
+}
+
+/** The documents of a block: one, or several where it left the chain and came again, or where two had one height. */
+export function choose(index: readonly IndexedSettlement[], block: string): readonly IndexedSettlement[] {
+  if (block === "all") return index;
+  let chosen: readonly IndexedSettlement[];
+  if (/^[0-9a-f]{64}$/i.test(block)) chosen = index.filter((one) => reverseHex(one.block) === block.toLowerCase());
+  else if (/^[0-9]{1,9}$/.test(block)) chosen = index.filter(({ height }) => height === Number(block));
+  else
+    throw new CliError("optionInvalid", `expected a block as its hash, its height, or all, got ${JSON.stringify(block)}`, "name a block");
+  if (chosen.length > 0) return chosen;
+  const there = index.length === 0 ? "none at all" : `${index.length} of others, heights ${index[0]?.height} to ${index.at(-1)?.height}`;
+  throw new ProofError("proof.noSuchSettlement", `expected a settlement of block ${block}, there are ${there}`);
+}
+
+function sentence(result: AuditResult): string {
+  if (result.verdict === "DIFFERS") {
+    const { file, line, field, expected, found } = result.difference;
+    return `DIFFERS ${file}:${line}${field === "" ? "" : ` ${field}`}: expected ${expected}, found ${found}`;
+  }
+  const { number, kind, height, block, value, fee, accounts, segments, unchecked } = result;
+  const what = `${kind} ${number}, block ${height} ${reverseHex(block)}`;
+  const open = unchecked.map((one) => `; not checked: ${one}`).join("");
+  return `PASS ${what}: ${value} satoshis, fee ${fee}, ${accounts} accounts, ${segments} log files${open}`;
+}
+
+/** As JSON has it: hashes in hex, satoshis as text. */
+function plain(result: AuditResult): object {
+  if (result.verdict === "DIFFERS") return result;
+  const { block, root, value, fee, ...rest } = result;
+  return { ...rest, block: reverseHex(block), root: Buffer.from(root).toString("hex"), value: String(value), fee: String(fee) };
+}

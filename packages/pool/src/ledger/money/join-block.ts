@@ -1,0 +1,216 @@
+/** A block joins the followed chain: everything that it changes in the books, in one transaction. */
+
+import { hashText } from "../check/text.js";
+import { byteas, int4s, int8s } from "../columns.js";
+import { KEYS_OF_BLOCK } from "../queries/money.js";
+import { CHANGE_LIFE_AT, INSERT_CHAIN, INSERT_COINS, INSERT_DISCOVERED, SET_LIFE, SET_PAID, SPEND_COINS } from "../queries/money-chain.js";
+import type { SplitOutput } from "../types.js";
+import type { BookContext, BookWriter } from "./book-context.js";
+import { coinKey, readThresholds } from "./book-state.js";
+import { type EntryKind, markDue } from "./entries.js";
+import { blockPostings, receiptPostings, spendPostings } from "./postings.js";
+import { type PoolBlock, paymentsToAccounts, type prepareBlock } from "./prepare-block.js";
+import { type LineChange, NO_CHANGE, storeSettlement } from "./settlement.js";
+import type { ChainBlock, ChainTransaction, Connected } from "./types.js";
+
+/** From block h + 100 on a coinbase of block h can be spent (consensus: COINBASE_MATURITY): when block h + 99 has joined. */
+export const MATURE_AFTER = 99;
+
+export interface JoiningBlock {
+  readonly block: ChainBlock;
+  readonly prepared: Awaited<ReturnType<typeof prepareBlock>>;
+  /** sha256 of the published log file of the pin's segment. */
+  readonly logHash: Uint8Array | undefined;
+}
+
+export async function joinBlock(joining: JoiningBlock, writer: BookWriter, context: BookContext): Promise<Connected> {
+  return new Joining(joining, writer, context).run();
+}
+
+class Joining {
+  /** How often each kind of entry of this block has been posted before. */
+  #keys: readonly string[] = [];
+
+  constructor(
+    private readonly joining: JoiningBlock,
+    private readonly writer: BookWriter,
+    private readonly context: BookContext,
+  ) {}
+
+  async run(): Promise<Connected> {
+    const { block, prepared } = this.joining;
+    const { client, draft } = this.writer;
+    await client.query(INSERT_CHAIN, [block.height, Buffer.from(block.hash)]);
+    draft.cursor = { height: block.height, hash: block.hash };
+    await this.#readThresholds();
+    const { rows } = await client.query<{ key: string }>(KEYS_OF_BLOCK, [Buffer.from(block.hash)]);
+    this.#keys = rows.map(({ key }) => key);
+    await this.#makeCoins(block.coinbase.txid, block.coinbase.outputs, true);
+    const connected =
+      "foreign" in prepared ? await this.#foreign(prepared.foreign.received, prepared.foreign.why) : await this.#paid(prepared);
+    for (const transaction of block.transactions) await this.#transaction(transaction);
+    await client.query(CHANGE_LIFE_AT, [block.height - MATURE_AFTER, "paid", "mature"]);
+    return connected;
+  }
+
+  /** Accounts' thresholds may be changed by others. */
+  async #readThresholds(): Promise<void> {
+    const { client, draft } = this.writer;
+    draft.thresholds = await readThresholds(client);
+    draft.changeBalances(await markDue(client, this.context.options.threshold, draft.lastEntry));
+  }
+
+  async #foreign(received: bigint, why: string): Promise<Connected> {
+    const { block } = this.joining;
+    await this.writer.client.query(SET_LIFE, [Buffer.from(block.hash), "foreign"]);
+    if (received === 0n) return { outcome: "none", received, paid: 0n, claimed: false };
+    await this.writer.post({ ...this.#entry("receipt"), postings: receiptPostings(received) });
+    const fields = { height: block.height, hash: hashText(block.hash), received: String(received) };
+    this.context.logger.warn(fields, `a block pays the pool and is no block of the pool's: its coinbase ${why}`);
+    return { outcome: "receipt", received, paid: 0n, claimed: false };
+  }
+
+  async #paid(prepared: PoolBlock): Promise<Connected> {
+    const { attribution, value, earnings, paid } = prepared;
+    const { received, claimed } = attribution;
+    const { operator } = this.context.scripts;
+    const postings = blockPostings({ received, paid, earnings, operator });
+    const entry = await this.writer.post({ ...this.#entry("block"), postings });
+    if (entry !== undefined) await this.#settle(entry, prepared);
+    await this.#setLife(prepared);
+    return { outcome: "paid", received, paid: value - received, claimed };
+  }
+
+  async #setLife({ attribution, value }: PoolBlock): Promise<void> {
+    const { block } = this.joining;
+    const { client } = this.writer;
+    const { session, split, pin } = attribution;
+    const whose = [String(session), split === undefined ? null : String(split.id), String(pin)];
+    const { rowCount } = await client.query(SET_PAID, [Buffer.from(block.hash), block.height, ...whose]);
+    if (rowCount === 1) return;
+    await client.query(INSERT_DISCOVERED, [
+      Buffer.from(block.hash),
+      Buffer.from(block.prevhash),
+      block.height,
+      Buffer.from(block.coinbase.raw),
+      String(value),
+      ...whose,
+      new Date(this.context.now()),
+    ]);
+  }
+
+  async #settle(entry: bigint, prepared: PoolBlock): Promise<void> {
+    const { block, logHash } = this.joining;
+    const { options, scripts, scheme, directory } = this.context;
+    const { client, draft, state, settled } = this.writer;
+    const { attribution, window, value, feePpm, finder } = prepared;
+    const { weights, size, logWeight, lastSegment } = window;
+    if (finder !== undefined) await directory.load(client, [finder]);
+    const counted = scheme.window.kind === "blocks" ? scheme.window.count : 0;
+    const number = await storeSettlement(
+      {
+        entry,
+        facts: {
+          kind: "settlement",
+          network: options.network,
+          block: { ...block, coinbase: block.coinbase.raw },
+          scheme: scheme.options,
+          feePpm,
+          value,
+          received: attribution.received,
+          poolScripts: scripts.all,
+          pin: attribution.pin,
+          split: attribution.split,
+          finder: finder === undefined ? undefined : directory.account(finder)?.script,
+          window: {
+            size,
+            weight: weights.totalWeight,
+            netWeight: weights.totalNetWeight,
+            denominator: weights.denominator,
+            firstSegment: weights.firstSegment ?? 0,
+            lastSegment,
+            logWeight,
+            blockWeights: counted === 0 ? [] : draft.blockWeights.slice(-counted),
+            logHash,
+          },
+        },
+        changes: changesOf(prepared, scripts.operator),
+        owing: draft.owing(),
+        balance: (account) => draft.balance(account),
+      },
+      state,
+      { client, directory },
+    );
+    settled.push(number);
+    if (counted > 0) draft.blockWeights = [...draft.blockWeights, logWeight].slice(-counted);
+  }
+
+  async #transaction({ txid, spends, outputs }: ChainTransaction): Promise<void> {
+    const { client, draft } = this.writer;
+    const { scripts } = this.context;
+    const coins = spends.flatMap((outpoint) => {
+      const coin = draft.coin(coinKey(outpoint));
+      return coin === undefined ? [] : [{ ...outpoint, ...coin }];
+    });
+    await this.#makeCoins(txid, outputs, false);
+    const received = scripts.received(outputs);
+    if (coins.length === 0) {
+      if (received > 0n) await this.writer.post({ ...this.#entry("receipt", txid), postings: receiptPostings(received) });
+      return;
+    }
+    await client.query(SPEND_COINS, [
+      Buffer.from(txid),
+      this.joining.block.height,
+      byteas(coins, (coin) => coin.txid),
+      int4s(coins, ({ vout }) => vout),
+    ]);
+    for (const coin of coins) draft.setCoin(coinKey(coin), undefined);
+    const postings = spendPostings({
+      spent: coins.reduce((sum, { value }) => sum + value, 0n),
+      change: received,
+      payments: await paymentsToAccounts(
+        client,
+        outputs.filter(({ script }) => !scripts.has(script)),
+      ),
+      balance: (account) => draft.balance(account),
+      operator: scripts.operator,
+    });
+    await this.writer.post({ ...this.#entry("spend", txid), postings });
+  }
+
+  async #makeCoins(txid: Uint8Array, outputs: readonly SplitOutput[], coinbase: boolean): Promise<void> {
+    const { scripts } = this.context;
+    const coins = outputs.flatMap(({ script, value }, vout) => (value > 0n && scripts.has(script) ? [{ txid, vout, script, value }] : []));
+    if (coins.length === 0) return;
+    await this.writer.client.query(INSERT_COINS, [
+      Buffer.from(txid),
+      this.joining.block.height,
+      coinbase,
+      int4s(coins, ({ vout }) => vout),
+      byteas(coins, ({ script }) => script),
+      int8s(coins, ({ value }) => value),
+    ]);
+    for (const coin of coins) this.writer.draft.setCoin(coinKey(coin), coin);
+  }
+
+  /** The block's n-th entry of that name: it may have joined and left before. */
+  #entry(kind: EntryKind, txid?: Uint8Array): { key: string; kind: EntryKind; block: Uint8Array; height: number; txid?: Uint8Array } {
+    const { hash, height } = this.joining.block;
+    const name = `${kind}:${hashText(hash)}${txid === undefined ? "" : `:${hashText(txid)}`}:`;
+    const before = this.#keys.filter((key) => key.startsWith(name) && /^\d+$/.test(key.slice(name.length))).length;
+    return { key: `${name}${before + 1}`, kind, block: hash, height, ...(txid !== undefined && { txid }) };
+  }
+}
+
+/** What the block did to each account that has a part in it. */
+function changesOf({ window, earnings, paid }: PoolBlock, operator: number): Map<number, LineChange> {
+  const changes = new Map<number, LineChange>();
+  const set = (account: number, change: Partial<LineChange>): unknown =>
+    changes.set(account, { ...(changes.get(account) ?? NO_CHANGE), ...change });
+  const { accounts, weights, netWeights } = window.weights;
+  for (const [i, account] of accounts.entries()) set(account, { weight: weights[i] as bigint, netWeight: netWeights[i] as bigint });
+  for (const [i, account] of earnings.accounts.entries()) set(account, { earned: earnings.amounts[i] as bigint });
+  for (const { account, amount } of paid) set(account, { paid: amount });
+  set(operator, { fee: earnings.fee });
+  return changes;
+}

@@ -1,0 +1,61 @@
+/** SQL of the followed chain, its coins, and what its blocks say of themselves. */
+
+export const READ_CURSOR = "SELECT height, hash FROM chain ORDER BY height DESC LIMIT 1";
+
+/** $1 height. */
+export const HASH_AT = "SELECT hash FROM chain WHERE height = $1";
+
+/** $1 height, $2 hash. */
+export const INSERT_CHAIN = "INSERT INTO chain (height, hash) VALUES ($1, $2)";
+
+/** $1 height. */
+export const DELETE_CHAIN = "DELETE FROM chain WHERE height = $1";
+
+export const READ_UNSPENT = "SELECT txid, vout, script, value FROM coins WHERE spent_by IS NULL";
+
+/** $1 txid, $2 height, $3 whether it is a coinbase; per output: $4 numbers, $5 scripts, $6 values. */
+export const INSERT_COINS = `
+INSERT INTO coins (txid, vout, script, value, height, coinbase)
+SELECT $1, r.vout, r.script, r.value, $2, $3 FROM unnest($4::int4[], $5::bytea[], $6::int8[]) AS r (vout, script, value)`;
+
+/** $1 spender's txid, $2 height; per coin: $3 txids, $4 outputs. */
+export const SPEND_COINS = `
+UPDATE coins c SET spent_by = $1, spent_height = $2 FROM unnest($3::bytea[], $4::int4[]) AS r (txid, vout)
+WHERE c.txid = r.txid AND c.vout = r.vout AND c.spent_by IS NULL`;
+
+/** $1 height of the block that is taken back. Run before `UNSPEND_COINS`: a coin can be made and spent by one block. */
+export const DELETE_COINS = "DELETE FROM coins WHERE height = $1 RETURNING txid, vout";
+
+/** $1 height of the block that is taken back. */
+export const UNSPEND_COINS = `
+UPDATE coins SET spent_by = NULL, spent_height = NULL WHERE spent_height = $1 RETURNING txid, vout, script, value`;
+
+/** $1 prime id. */
+export const SESSION_OF = "SELECT id FROM sessions WHERE prime_id = $1";
+
+/** $1 block, $2 session. */
+export const FIND_CLAIM = "SELECT split, pin, finder FROM block_claims WHERE block = $1 AND session = $2";
+
+/** Lowest pin of the work that was accepted from session $2 on parent $1. */
+export const PIN_OF_SHARES = `
+SELECT min(s.pin) AS pin FROM shares s
+WHERE s.round = (SELECT id FROM rounds WHERE prevhash = $1) AND s.session = $2
+  AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
+
+/** $1 hash, $2 height, $3 session, $4 split, $5 pin. Whoever handed it in first, it is its coinbase's session's. */
+export const SET_PAID = `
+UPDATE blocks SET life = 'paid', height = $2, username = CASE WHEN session = $3 THEN username ELSE ''::bytea END, session = $3, split = $4, pin = $5,
+  updated_at = now()
+WHERE hash = $1`;
+
+/** $1 hash, $2 prevhash, $3 height, $4 coinbase, $5 its value, $6 session, $7 split, $8 pin, $9 time. */
+export const INSERT_DISCOVERED = `
+INSERT INTO blocks (hash, prevhash, height, coinbase, coinbase_value, session, split, pin, username, status, outcome, life, found_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 'accepted', 'discovered on the chain', 'paid', $9) ON CONFLICT (hash) DO NOTHING`;
+
+/** $1 hash, $2 life. */
+export const SET_LIFE = "UPDATE blocks SET life = $2, updated_at = now() WHERE hash = $1";
+
+/** A block of the pool at height $1 of the followed chain goes from the life $2 to $3. */
+export const CHANGE_LIFE_AT = `
+UPDATE blocks SET life = $3, updated_at = now() WHERE hash = (SELECT hash FROM chain WHERE height = $1) AND life = $2`;

@@ -1,0 +1,126 @@
+/** Keeps the table of shares short: compacts old rounds, and drops kept shares when their time is over. In the background, on a connection of its own. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "pg";
+import type { Database } from "../database.js";
+import { passes } from "../retry.js";
+import type { LedgerLogger } from "../types.js";
+import { pruneArchive } from "./archive.js";
+import { type CompactionOutcome, compactRound } from "./compaction.js";
+import { CAUGHT_UP, OLD_ROUNDS } from "./queries.js";
+
+export interface RetentionOptions {
+  /** How long single shares stay after their round: not at all, so many days, or for ever. */
+  readonly keep: "rounds" | "forever" | number;
+  /** Least age of a round, and of its last share, in milliseconds; a day by default. */
+  readonly minAgeMs?: number;
+  /** The tips of so many newest segments keep their shares, however old they are. Default 6. */
+  readonly newestSegments?: number;
+  /** From the end of one run to the next one's beginning; ten minutes by default. */
+  readonly intervalMs?: number;
+}
+
+export interface RetentionModules {
+  readonly database: Database;
+  readonly logger: LedgerLogger;
+  /** Pool clock, milliseconds. */
+  readonly now: () => number;
+  /** Resolves after the time, rejects when the signal fires. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+}
+
+/** What one run did. */
+export interface RetentionReport {
+  readonly compacted: number;
+  /** Old rounds that something still speaks for. */
+  readonly kept: number;
+  /** Rounds whose tables were in use for too long. */
+  readonly busy: number;
+  /** Rounds that the database refused to compact; told in the log. */
+  readonly failed: number;
+}
+
+const DAY_MS = 86_400_000;
+const END_OF_TIME = Date.UTC(9999, 0);
+const INTERVAL_MS = 600_000;
+const NEWEST_SEGMENTS = 6;
+
+export class Retention {
+  readonly #options: Required<RetentionOptions>;
+  readonly #modules: RetentionModules;
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(options: RetentionOptions, modules: RetentionModules) {
+    this.#options = { minAgeMs: DAY_MS, newestSegments: NEWEST_SEGMENTS, intervalMs: INTERVAL_MS, ...options };
+    this.#modules = modules;
+  }
+
+  /** Begins with a first run; does not wait for it. */
+  start(): void {
+    this.#running ??= this.#work();
+  }
+
+  /** Ends with the round that is being compacted. To be called before the database is closed. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  /** Compacts what can be compacted now and drops what was kept long enough. Rejects with errors of the database; safe to repeat. */
+  async run(): Promise<RetentionReport> {
+    const { database, now } = this.#modules;
+    const { keep, minAgeMs, newestSegments } = this.#options;
+    const { signal } = this.#stop;
+    const client = await database.connect();
+    try {
+      const report = { compacted: 0, kept: 0, busy: 0, failed: 0 };
+      const state = await client.query<{ caught_up: boolean }>(CAUGHT_UP);
+      if (state.rows[0]?.caught_up !== true) return report;
+      const youngSince = now() - minAgeMs;
+      const { rows } = await client.query<{ id: number }>(OLD_ROUNDS, [new Date(youngSince), newestSegments]);
+      for (const { id } of rows) {
+        database.check();
+        if (signal.aborted) return report;
+        report[await this.#compact(client, id, youngSince)]++;
+      }
+      // Those that were archived before `keep` became "rounds" go too.
+      if (keep !== "forever") await pruneArchive(client, keep === "rounds" ? END_OF_TIME : now() - keep * DAY_MS);
+      return report;
+    } finally {
+      await client.end().catch(() => undefined);
+    }
+  }
+
+  /** What is wrong with one round must not keep the others. */
+  async #compact(client: Client, round: number, youngSince: number): Promise<CompactionOutcome | "failed"> {
+    const { logger, now } = this.#modules;
+    try {
+      return await compactRound(client, round, {
+        archive: this.#options.keep !== "rounds",
+        youngSince,
+        now: now(),
+        signal: this.#stop.signal,
+      });
+    } catch (error) {
+      if (passes(error)) throw error;
+      await client.query("ROLLBACK");
+      logger.error({ round, error: (error as Error).message }, "a round can't be compacted");
+      return "failed";
+    }
+  }
+
+  async #work(): Promise<void> {
+    const { logger } = this.#modules;
+    const { signal } = this.#stop;
+    const wait = this.#modules.wait ?? ((ms: number, stopped: AbortSignal) => sleep(ms, undefined, { ref: false, signal: stopped }));
+    while (!signal.aborted) {
+      try {
+        const report = await this.run();
+        if (report.compacted > 0) logger.info({ ...report }, "old rounds were compacted");
+      } catch (error) {
+        logger.warn({ error: (error as Error).message }, "compacting old rounds failed, it is tried again later");
+      }
+      await wait(this.#options.intervalMs, signal).catch(() => undefined);
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/** The published settlements: read one at a time, each checked against the link of the one after it. */
+import { reverseHex } from "@openprime/bitcoin";
+import { ProofError } from "../errors.js";
+import { hex } from "../hex.js";
+import { INDEX_FILE, type IndexedSettlement, settlementFile } from "../published.js";
+import { decodeSettlement, MAX_SETTLEMENT_LENGTH, settlementHash } from "../settlement-format.js";
+import type { Settlement } from "../types.js";
+import { Line, reading } from "./difference.js";
+import type { ProofSource } from "./source.js";
+
+/** A settlement as it was published. */
+export interface Document {
+  readonly file: string;
+  readonly hash: Uint8Array;
+  readonly settlement: Settlement;
+}
+
+/** What is remembered of each document that was read. */
+interface Facts extends Pick<Settlement, "number" | "kind" | "previous"> {
+  readonly hash: Uint8Array;
+  readonly block: string;
+  readonly logWeight: bigint;
+}
+
+const FIRST_PREVIOUS = "00".repeat(32);
+/** Documents that are kept whole: the one under audit, and the one before it. */
+const KEPT = 2;
+
+export class Documents {
+  readonly #source: ProofSource;
+  readonly #index: readonly IndexedSettlement[];
+  readonly #kept = new Map<number, Document>();
+  readonly #facts = new Map<number, Facts>();
+
+  private constructor(source: ProofSource, index: readonly IndexedSettlement[]) {
+    this.#source = source;
+    this.#index = index;
+  }
+
+  static async open(source: ProofSource): Promise<Documents> {
+    const { settlements } = await source.index();
+    return new Documents(source, settlements);
+  }
+
+  /** All that is published, by number. */
+  get index(): readonly IndexedSettlement[] {
+    return this.#index;
+  }
+
+  /** @throws DifferenceFound for a text that is no settlement, or not the one that the index names */
+  async get(number: number): Promise<Document> {
+    const kept = this.#kept.get(number);
+    if (kept !== undefined) return kept;
+    const row = this.#index[number - 1];
+    if (row === undefined) throw new ProofError("proof.noSuchSettlement", `expected a number of 1 to ${this.#index.length}, got ${number}`);
+    const file = settlementFile(row);
+    const text = await readText(this.#source, file);
+    const settlement = reading(file, () => decodeSettlement(text));
+    const document: Document = { file, hash: settlementHash(text), settlement };
+    this.#checkIndexed(row, document);
+    this.#kept.set(number, document);
+    for (const old of this.#kept.keys()) if (this.#kept.size > KEPT) this.#kept.delete(old);
+    const { kind, previous, block, window } = settlement;
+    this.#facts.set(number, { number, kind, previous, hash: document.hash, block: hex(block.hash), logWeight: window.logWeight });
+    return document;
+  }
+
+  /** The document before, which this one must name by its hash; undefined for the first. */
+  async previous({ file, settlement }: Document): Promise<Document | undefined> {
+    const before = settlement.number === 1 ? undefined : await this.get(settlement.number - 1);
+    new Line(file, 1).check("previous", before === undefined ? FIRST_PREVIOUS : hex(before.hash), hex(settlement.previous));
+    return before;
+  }
+
+  /** The latest settlement of the same block before this document, all links in between checked. */
+  async settlementOf({ file, settlement }: Document): Promise<Document> {
+    const block = hex(settlement.block.hash);
+    for await (const facts of this.#backFrom(settlement.number)) {
+      if (facts.block !== block) continue;
+      if (facts.kind === "settlement") return this.get(facts.number);
+      break;
+    }
+    return new Line(file, 1).differs("block.hash", "a block with a settlement to take back", reverseHex(settlement.block.hash));
+  }
+
+  /** Weight of the log at the pins of the pool's last `count` blocks on the chain that this document stands on, oldest first. */
+  async blockWeights({ settlement }: Document, count: number): Promise<bigint[]> {
+    const reversed = new Map<string, number>();
+    const weights: bigint[] = [];
+    for await (const { kind, block, logWeight } of this.#backFrom(settlement.number)) {
+      if (weights.length === count) break;
+      const open = reversed.get(block) ?? 0;
+      if (kind === "reversal") reversed.set(block, open + 1);
+      else if (open > 0) reversed.set(block, open - 1);
+      else weights.push(logWeight);
+    }
+    return weights.reverse();
+  }
+
+  /** The documents before a number, newest first, each by the link of the one after it. */
+  async *#backFrom(number: number): AsyncGenerator<Facts> {
+    let after = await this.#factsOf(number);
+    for (let i = number - 1; i >= 1; i--) {
+      const facts = await this.#factsOf(i);
+      if (hex(facts.hash) !== hex(after.previous)) {
+        const row = this.#index[after.number - 1] as IndexedSettlement;
+        new Line(settlementFile(row), 1).differs("previous", hex(facts.hash), hex(after.previous));
+      }
+      yield facts;
+      after = facts;
+    }
+  }
+
+  async #factsOf(number: number): Promise<Facts> {
+    if (!this.#facts.has(number)) await this.get(number);
+    return this.#facts.get(number) as Facts;
+  }
+
+  #checkIndexed(row: IndexedSettlement, { file, hash, settlement }: Document): void {
+    const line = new Line(file, 1);
+    line.check("number", row.number, settlement.number);
+    line.check("kind", row.kind, settlement.kind);
+    line.check("block.height", row.height, settlement.block.height);
+    line.check("block.hash", reverseHex(row.block), reverseHex(settlement.block.hash));
+    new Line(INDEX_FILE, 1).check(`settlements[${row.number - 1}].hash`, hex(hash), hex(row.hash));
+  }
+}
+
+async function readText(source: ProofSource, file: string): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of source.read(file)) {
+    length += piece.length;
+    if (length > MAX_SETTLEMENT_LENGTH) {
+      throw new ProofError("proof.tooLarge", `expected a settlement of at most ${MAX_SETTLEMENT_LENGTH} bytes in ${file}, got more`);
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString("utf8");
+}

@@ -1,0 +1,5 @@
+/** The audit of published settlements. */
+export { type AuditModules, Auditor, type AuditResult, type AuditSummary } from "./audit.js";
+export type { Difference } from "./difference.js";
+export { type Document, Documents } from "./documents.js";
+export type { AuditNode, ProofSource, SeenHashes } from "./source.js";

@@ -1,0 +1,251 @@
+import { describe, expect, it } from "vitest";
+import {
+  Auditor,
+  type AuditResult,
+  decodeSettlement,
+  encodeSettlement,
+  type Settlement,
+  type SettlementLine,
+} from "../../src/proofs/index.js";
+import { display, type PoolHistory, poolHistory, SCRIPTS, shareHash, type Tampering, type TestChain } from "./pool-history.js";
+
+/** Takes a hash for known by its first byte: sometimes wrongly, as a small set may. */
+class ForgetfulSet {
+  readonly #seen = new Set<number>();
+  add(hash: Uint8Array): boolean {
+    const first = (hash[0] ?? 0) & 0x0f;
+    return !this.#seen.has(first) && this.#seen.add(first) !== undefined;
+  }
+}
+
+const open = ({ source, node }: PoolHistory): Promise<Auditor> => Auditor.open({ source, node, seen: new ForgetfulSet() });
+
+/** Up to the first difference. */
+async function auditAll(history: PoolHistory): Promise<AuditResult[]> {
+  const auditor = await open(history);
+  const results: AuditResult[] = [];
+  for (const { number } of auditor.documents.index) {
+    results.push(await auditor.audit(number));
+    if (results.at(-1)?.verdict === "DIFFERS") break;
+  }
+  return results;
+}
+
+const [FIRST, SECOND, REVERSAL, THIRD] = [
+  "settlements/000001-settlement-101.ndjson.gz",
+  "settlements/000002-settlement-102.ndjson.gz",
+  "settlements/000003-reversal-102.ndjson.gz",
+  "settlements/000004-settlement-102.ndjson.gz",
+];
+const log = (segment: number): string => `log/0000000${segment}.ndjson.gz`;
+
+type Plain = Omit<Settlement, "root">;
+const document =
+  (number: number, change: (settlement: Plain) => Partial<Plain>): Tampering["document"] =>
+  (settlement) =>
+    settlement.number === number ? { ...settlement, ...change(settlement) } : settlement;
+const line = (number: number, at: number, change: (line: SettlementLine) => Partial<SettlementLine>): Tampering =>
+  ({
+    document: document(number, ({ lines }) => ({ lines: lines.map((one, i) => (i === at ? { ...one, ...change(one) } : one)) })),
+  }) as Tampering;
+const header = (number: number, change: (settlement: Plain) => Partial<Plain>): Tampering => ({
+  document: document(number, change) as NonNullable<Tampering["document"]>,
+});
+const block = (change: (block: Plain["block"]) => Partial<Plain["block"]>): Tampering =>
+  header(1, (settlement) => ({ block: { ...settlement.block, ...change(settlement.block) } }));
+const window = (number: number, change: (window: Plain["window"]) => Partial<Plain["window"]>): Tampering =>
+  header(number, (settlement) => ({ window: { ...settlement.window, ...change(settlement.window) } }));
+/** Replaces text in one line of a log file; the files and settlements after it link to what comes of it. */
+const logLine = (segment: number, number: number, from: RegExp, to: string): Tampering => ({
+  log: (at, lines) => (at === segment ? lines.with(number - 1, (lines[number - 1] as string).replace(from, to)) : lines),
+});
+/** The text of a file changed after everything was published. */
+const file = (name: string, change: (text: string) => string): Tampering => ({
+  files: (files) => files.set(name, Buffer.from(change(String(files.get(name))))),
+});
+/** An expected difference; `expected` and `found` only where they say something. */
+const at = (place: string, number: number, field: string | RegExp, expected?: string | RegExp, found?: string | RegExp) => ({
+  file: place,
+  line: number,
+  field: typeof field === "string" ? field : expect.stringMatching(field),
+  ...(expected !== undefined && { expected: expect.stringMatching(expected) }),
+  ...(found !== undefined && { found: expect.stringMatching(found) }),
+});
+
+describe("the audit", () => {
+  it("passes what the pool published", async () => {
+    const results = await auditAll(poolHistory());
+    expect(results).toMatchObject([
+      { verdict: "PASS", number: 1, kind: "settlement", height: 101, value: 5_700_001n, accounts: 4, segments: 2, unchecked: [] },
+      { verdict: "PASS", number: 2, kind: "settlement", height: 102, accounts: 4, segments: 2 },
+      { verdict: "PASS", number: 3, kind: "reversal", height: 102, segments: 0 },
+      { verdict: "PASS", number: 4, kind: "settlement", height: 102, segments: 2 },
+    ]);
+  });
+
+  it.each<[string, Tampering]>([
+    ["PPLNS over a window of difficulty", { scheme: { name: "pplns", multiplier: 4n } }],
+    ["PPLNS over the last two blocks, a reversed one not among them", { scheme: { name: "pplns", blocks: 1 } }],
+    ["PPLNS over more blocks than there are", { scheme: { name: "pplns", blocks: 8 } }],
+    ["a window as long as the log and longer", { scheme: { name: "tides", multiplier: 1000n } }],
+    ["a window of one segment", { scheme: { name: "tides", multiplier: 1n } }],
+    ["solo", { scheme: { name: "solo" } }],
+    ["solo, all of it the pool's fee", { scheme: { name: "solo" }, feePpm: 1_000_000 }],
+    ["pay-per-share", { scheme: { name: "pps" } }],
+  ])("passes %s", async (_, tampering) => {
+    const results = await auditAll(poolHistory(tampering));
+    expect(results.map((result) => (result.verdict === "DIFFERS" ? result.difference : result.verdict))).toEqual(Array(4).fill("PASS"));
+  });
+
+  it("audits one settlement without the others", async () => {
+    const history = poolHistory();
+    for (const { number } of history.settlements) expect((await (await open(history)).audit(number)).verdict).toBe("PASS");
+  });
+
+  it("says what it could not look at: a block that left the chain is gone from many nodes", async () => {
+    const history = poolHistory();
+    history.chain.blocks.delete(display((history.settlements[1] as Settlement).block.hash));
+    const auditor = await open(history);
+    expect(await auditor.audit(2)).toMatchObject({ verdict: "PASS", unchecked: [expect.stringMatching(/^the block/)] });
+    expect(await auditor.audit(4)).toMatchObject({ verdict: "PASS", unchecked: [] });
+  });
+
+  it("refuses to go on without a published file, a block of the chain, or a settlement", async () => {
+    const history = poolHistory({ files: (files) => files.delete(log(1)) });
+    await expect((await open(history)).audit(1)).rejects.toMatchObject({ code: "proof.unreadable" });
+    const pruned = poolHistory();
+    pruned.chain.blocks.clear();
+    await expect((await open(pruned)).audit(1)).rejects.toMatchObject({ code: "proof.blockMissing" });
+    await expect((await open(poolHistory())).audit(5)).rejects.toMatchObject({ code: "proof.noSuchSettlement" });
+  });
+
+  const [bob, cleo] = [1, 3];
+  it.each<[string, Tampering, ReturnType<typeof at>]>([
+    ["a hash link broken", header(2, () => ({ previous: new Uint8Array(32) })), at(SECOND, 1, "previous", /^[0-9a-f]{64}$/, /^0{64}$/)],
+    ["a settlement rewritten", file(FIRST, (text) => rewrite(text, () => ({ feePpm: 1 }))), at("index.json", 1, "settlements[0].hash")],
+    ["a document damaged", file(FIRST, (text) => text.replace('"kind"', '"kind" ')), at(FIRST, 1, "")],
+    ["a total that is not the lines'", file(FIRST, (text) => text.replace(/"owed":"/, '"owed":"1')), at(FIRST, 6, "owed")],
+    ["another network", header(1, () => ({ network: "signet" })), at(FIRST, 1, "network", "regtest", "signet")],
+    ["another time", block(({ time }) => ({ time: time + 1 })), at(FIRST, 1, "block.time", "1700000101", "1700000102")],
+    ["another target", block(() => ({ bits: 0x207f_ffff })), at(FIRST, 1, "block.bits", "200fffff", "207fffff")],
+    ["another parent", block(() => ({ prevhash: new Uint8Array(32) })), at(FIRST, 1, "block.prevhash")],
+    ["a height past the tip", block(() => ({ height: 900 })), at(FIRST.replace("101", "900"), 1, "block.height")],
+    ["another coinbase", block(({ coinbase }) => ({ coinbase: coinbase.with(-1, 1) })), at(FIRST, 1, "block.coinbase", /^the coinbase/)],
+    ["less received", header(1, ({ received }) => ({ received: received - 1n })), at(FIRST, 1, "received", "5000000", "4999999")],
+    ["less to divide", header(1, ({ value }) => ({ value: value - 1n })), at(FIRST, 1, "value", "5700001", "5700000")],
+    ["an output to a stranger", header(1, () => ({ split: undefined })), at(FIRST, 1, /^block.coinbase, output 0$/, undefined, /^400000 /)],
+    [
+      "a split in another order",
+      header(1, ({ split }) => ({ split: split && { ...split, outputs: split.outputs.toReversed() } })),
+      at(FIRST, 1, /^block.coinbase, output 1$/),
+    ],
+    ["a pool script that is none", header(1, () => ({ poolScripts: [] })), at(FIRST, 1, /^block.coinbase, output 2$/)],
+    ["another pin", header(1, ({ pin }) => ({ pin: pin - 1n })), at(FIRST, 1, "window.logWeight")],
+    ["a pin of another segment", header(1, () => ({ pin: 3n })), at(FIRST, 1, "pin", /4 to 11/, "3")],
+    ["another scheme", header(1, () => ({ scheme: { name: "tides", multiplier: 4n } })), at(FIRST, 1, "window.size", "32", "64")],
+    ["a smaller window", window(1, () => ({ size: 32n })), at(FIRST, 1, "window.size", "64", "32")],
+    ["another beginning", window(1, () => ({ firstSegment: 2 })), at(FIRST, 1, "window.firstSegment", "1", "2")],
+    ["another log", window(1, ({ logHash }) => ({ logHash: logHash?.with(0, 0) })), at(FIRST, 1, "window.logHash")],
+    ["blocks counted that do not count", window(1, () => ({ blockWeights: [5n] })), at(FIRST, 1, "window.blockWeights", "", "5")],
+    ["a weight", line(1, bob, ({ weight }) => ({ weight: weight + 1n })), at(FIRST, 3, "weight")],
+    ["a net weight", line(1, bob, ({ netWeight }) => ({ netWeight: netWeight - 1n })), at(FIRST, 3, "netWeight")],
+    ["a satoshi less earned", line(1, bob, (one) => ({ earned: one.earned - 1n, balance: one.balance - 1n })), at(FIRST, 3, "earned")],
+    [
+      "a satoshi more paid",
+      line(1, cleo, (one) => ({ paid: one.paid + 1n, balance: one.balance - 1n })),
+      at(FIRST, 5, "paid", "400000", "400001"),
+    ],
+    ["a fee to an account", line(1, bob, (one) => ({ fee: 1n, balance: one.balance + 1n })), at(FIRST, 3, "fee", "0", "1")],
+    ["a balance", line(1, bob, ({ balance }) => ({ balance: balance - 1n })), at(FIRST, 3, "balance")],
+    [
+      "an account left out",
+      header(1, ({ lines }) => ({ lines: lines.toSpliced(bob, 1) })),
+      at(FIRST, 3, "script", hex("bob"), hex("pool")),
+    ],
+    ["an id twice", line(1, bob, () => ({ account: 4 })), at(FIRST, 3, "account", /that of 0014/, "4")],
+    ["an id that changed", line(2, bob, () => ({ account: 9 })), at(SECOND, 5, "account", "3", "9")],
+    [
+      "a balance that did not come over",
+      line(2, bob, ({ before, balance }) => ({ before: before - 1n, balance: balance - 1n })),
+      at(SECOND, 5, "before"),
+    ],
+    ["an entry left out", header(2, () => ({ entries: [] })), at(SECOND, 3, "before")],
+    ["a reversal of half of it", line(3, bob, (one) => ({ earned: 0n, balance: one.before + one.paid })), at(REVERSAL, 3, "earned")],
+    ["a reversal of another value", header(3, ({ value }) => ({ value: value + 1n })), at(REVERSAL, 1, "value")],
+    [
+      "a reversal of nothing",
+      header(3, ({ block: one }) => ({ block: { ...one, hash: new Uint8Array(32) } })),
+      at(SECOND, 1, "block.hash"),
+    ],
+    [
+      "a balance after the reversal",
+      line(4, bob, ({ before, balance }) => ({ before: before + 1n, balance: balance + 1n })),
+      at(THIRD, 3, "before"),
+    ],
+    ["a share left out", { log: (n, lines) => (n === 1 ? lines.toSpliced(2, 1) : lines) }, at(log(1), 5, "shares", "3", "4")],
+    ["a share's weight", logLine(1, 2, /"weight":"16"/, '"weight":"64"'), at(FIRST, 1, "window.logWeight")],
+    ["work that is not there", logLine(2, 2, /"weight":"32"/, '"weight":"1048576"'), at(log(2), 2, "weight", /work/, "1048576")],
+    ["a share twice", logLine(2, 3, /"hash":"[0-9a-f]+"/, `"hash":"${display(shareHash(1))}"`), at(log(1), 2, "hash")],
+    ["a position twice", logLine(2, 3, /"position":"6"/, '"position":"5"'), at(log(2), 3, "position", /more than 5/, "5")],
+    ["a share of somebody else", logLine(2, 5, /0014(22){20}/, `0014${"11".repeat(20)}`), at(FIRST, 2, "weight")],
+    ["another fee rate", logLine(2, 2, /"feePpm":10000/, '"feePpm":0'), at(FIRST, 1, "window.netWeight")],
+    ["a void of another weight", logLine(2, 4, /"weight":"8"/, '"weight":"4"'), at(log(2), 4, "weight", "8", "4")],
+    ["a void of no share", logLine(2, 7, /"share":"6"/, '"share":"7"'), at(log(2), 7, "share", "the position of a share", "7")],
+    ["a void of the future", logLine(2, 7, /"share":"6"/, '"share":"11"'), at(log(2), 7, "share")],
+    ["a void twice", logLine(2, 7, /.*"share".*/, voidOf(2, 10)), at(log(2), 7, "share", /not taken back/, "2")],
+    ["a log file swapped", file(log(1), (text) => text.replace(/"worker":""/, '"worker":"x"')), at(log(2), 1, "previous")],
+    ["a gap between files", logLine(1, 6, /"end":"4"/, '"end":"5"'), at(log(2), 1, "after", "5", "4")],
+    ["a log file cut short", file(log(2), (text) => text.slice(0, text.lastIndexOf('{"end"'))), at(log(2), 9, "")],
+    ["another segment's file", logLine(2, 1, /"segment":2/, '"segment":3'), at(log(2), 1, "segment", "2", "3")],
+  ])("finds %s", async (_, tampering, expected) => {
+    const results = await auditAll(poolHistory(tampering));
+    expect(results.at(-1)).toMatchObject({ verdict: "DIFFERS", difference: expected });
+  });
+
+  it.each<[string, (chain: TestChain, settlements: readonly Settlement[]) => void, number, ReturnType<typeof at>]>([
+    ["a block that is not on the chain", ({ best }) => best.set(101, "ab".repeat(32)), 1, at(FIRST, 1, "block.hash", /^(ab){32}$/)],
+    [
+      "a block taken back that is on the chain",
+      ({ best }, settlements) => best.set(102, display((settlements[1] as Settlement).block.hash)),
+      3,
+      at(REVERSAL, 1, "block.hash", /left the chain/),
+    ],
+    [
+      "another block under that hash",
+      ({ blocks }, [first, second]) => {
+        const raw = blocks.get(display((second as Settlement).block.hash)) as Buffer;
+        blocks.set(display((first as Settlement).block.hash), raw);
+      },
+      1,
+      at(FIRST, 1, "block.hash"),
+    ],
+  ])("finds %s", async (_, change, number, expected) => {
+    const history = poolHistory();
+    change(history.chain, history.settlements);
+    expect(await (await open(history)).audit(number)).toMatchObject({ verdict: "DIFFERS", difference: expected });
+  });
+});
+
+function hex(name: keyof typeof SCRIPTS): RegExp {
+  return new RegExp(`^${SCRIPTS[name].toString("hex")}$`);
+}
+
+/** The void at position 7, as if written at another one. */
+function voidOf(share: number, position: number): string {
+  const { bob } = SCRIPTS;
+  return JSON.stringify({
+    position: String(position),
+    share: String(share),
+    hash: display(shareHash(share)),
+    script: bob.toString("hex"),
+    weight: "8",
+    feePpm: 10_000,
+    segment: 1,
+  });
+}
+
+/** A document that is whole in itself, with other values. */
+function rewrite(text: string, change: (settlement: Settlement) => Partial<Settlement>): string {
+  const settlement = decodeSettlement(text);
+  return encodeSettlement({ ...settlement, ...change(settlement) }).text;
+}
