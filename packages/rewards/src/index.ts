@@ -7,6 +7,7 @@ export * from "./per-share.js";
 export * from "./pplns.js";
 export * from "./scheme.js";
 export * from "./schemes.js";
+export * from "./segment-limit.js";
 export * from "./share-window.js";
 export * from "./solo.js";
 export * from "./split.js";

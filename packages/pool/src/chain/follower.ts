@@ -293,7 +293,7 @@ export class ChainFollower {
 
   async #disconnect(position: ChainPosition): Promise<void> {
     this.#stop.signal.throwIfAborted();
-    const disconnected = await this.#books.disconnect();
+    const disconnected = await this.#books.disconnect(position);
     this.#advanced();
     this.#metrics.disconnected(disconnected);
     this.#metrics.at(position.height - 1, this.#top);

@@ -4,7 +4,7 @@
  * The books hear of a tip after the share log has closed its segment, so that a block's pin lies in a closed one and its log file can be named.
  */
 import { access, constants, mkdir } from "node:fs/promises";
-import { dustLimit, legacySigops, type Network, type NodeClient, reverseHex, targetFromBits } from "@openprime/bitcoin";
+import { dustLimit, legacySigops, type Network, type NodeClient, targetFromBits } from "@openprime/bitcoin";
 import { createScheme, type NetworkTargets, type Scheme } from "@openprime/rewards";
 import type { Logger } from "pino";
 import { Gauge, type Registry } from "prom-client";
@@ -73,14 +73,6 @@ export class MoneyDesk {
       this.#follower.follow(segment);
     });
     book.onSettled(() => publisher.poke());
-    this.#follower.onBlock((block, { outcome, received, paid, claimed }) => {
-      const fields = { hash: reverseHex(block.hash), height: block.height, received: String(received) };
-      if (outcome === "paid") log.info({ ...fields, paid: String(paid), claimed }, "a block of the pool is booked");
-      if (outcome === "receipt") log.warn(fields, "a coinbase pays the pool that is no block the pool knows: booked as unattributed");
-    });
-    this.#follower.onDisconnect(({ height, hash }, { poolBlock }) => {
-      if (poolBlock) log.warn({ hash: reverseHex(hash), height }, "a block of the pool has left the chain: its entries are reversed");
-    });
   }
 
   /** @throws the file system's errors when `publish.dir` can't be written, LedgerError */
@@ -152,6 +144,11 @@ export class MoneyDesk {
     stops.push(() => retention.stop());
     stops.push(guardBooks(config, { database, log, metrics, now }));
     return { book, splits, credits };
+  }
+
+  /** No block joins the books before this is done: a found block's claim must be there first. */
+  await(ready: Promise<unknown>): void {
+    this.#follower.follow(ready);
   }
 
   /** Ends the wait of {@link start} for the node. */

@@ -174,7 +174,7 @@ async function assemble(
   const submitter = new BlockSubmitter(
     // Beside the keys: the one folder that every pool has, whatever its database.
     { dataDir: dirname(config.keys.file) },
-    { node, store: blockStore(blocks), log, metrics, poke: () => chain.poke() },
+    { node, store: blockStore(blocks, desk, log), log, metrics, poke: () => chain.poke() },
   );
   stops.push(() => submitter.stop());
   await submitter.start();
@@ -279,13 +279,17 @@ const STATUS: Record<BlockOutcome["status"], BlockStatus> = {
   overLimit: "refused",
 };
 
-function blockStore(blocks: Blocks): BlockStore {
+function blockStore(blocks: Blocks, desk: MoneyDesk, log: Logger): BlockStore {
   return {
     async record(candidate: BlockCandidate) {
-      await blocks.record(candidate);
+      const recorded = blocks.record(candidate);
+      desk.await(recorded);
+      await recorded;
     },
     async outcome(hash, { status, detail }) {
-      await blocks.setOutcome(hash, STATUS[status], status === detail ? status : `${status}: ${detail}`);
+      const known = await blocks.setOutcome(hash, STATUS[status], status === detail ? status : `${status}: ${detail}`);
+      // Found while the books were away, and submitted after a restart: they find it again on the chain.
+      if (!known) log.warn({ hash: reverseHex(hash), status }, "a settled block has no record in the books yet");
     },
   };
 }

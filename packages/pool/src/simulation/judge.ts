@@ -16,6 +16,7 @@ import {
   type Scheme,
   type ShareValue,
   ShareWindow,
+  segmentLimit,
   type WindowWeights,
   windowSize,
 } from "@openprime/rewards";
@@ -75,8 +76,12 @@ export interface Tally {
 
 export interface Judge {
   readonly tally: Tally;
-  /** A segment begins: the tip changed. */
-  open(segment: number, difficulty: number, subsidy: bigint, averageFees: bigint): void;
+  /** The tip changed, and a segment begins. */
+  open(difficulty: number, subsidy: bigint, averageFees: bigint): void;
+  /** The pool's work after which a segment ends before its tip; infinite where none does. */
+  readonly segmentWork: number;
+  /** A segment has come to that. */
+  cut(): void;
   add(account: number, weight: bigint): void;
   /** A split is computed now. `value`: of a full template. */
   mark(pin: PinName, value: bigint): void;
@@ -128,6 +133,8 @@ class WindowJudge implements Judge {
   readonly #window = new ShareWindow();
   readonly #marks = new Map<PinName, Marked>();
   readonly #blockWeights: bigint[] = [];
+  segmentWork = Number.POSITIVE_INFINITY;
+  #segment = 0;
   #targets: NetworkTargets = targetsOf(1);
   #logWeight = 0n;
 
@@ -138,12 +145,18 @@ class WindowJudge implements Judge {
     private readonly feePpm: number,
   ) {}
 
-  open(segment: number, difficulty: number): void {
+  open(difficulty: number): void {
     this.#targets = targetsOf(difficulty);
-    this.#window.openSegment(segment);
+    this.segmentWork = Number(segmentLimit(this.scheme.window, this.#targets) ?? Number.POSITIVE_INFINITY);
     this.#marks.clear();
+    this.cut();
+  }
+
+  cut(): void {
+    this.#segment++;
+    this.#window.openSegment(this.#segment);
     // Memory: a window of counted blocks never reaches further back than now, one of difficulty at most four times.
-    if (segment % 256 === 0) this.#window.forget(4n * this.#size());
+    if (this.#segment % 256 === 0) this.#window.forget(4n * this.#size());
   }
 
   add(account: number, weight: bigint): void {
@@ -226,6 +239,7 @@ function amountOf({ accounts, amounts }: Earnings, miner: number): bigint {
 /** Schemes that pay the finder. */
 class FinderJudge implements Judge {
   readonly drained = true;
+  readonly segmentWork = Number.POSITIVE_INFINITY;
   /** By miner: the account it mines under. */
   readonly #accounts: number[];
 
@@ -239,6 +253,8 @@ class FinderJudge implements Judge {
   }
 
   open(): void {}
+
+  cut(): void {}
 
   add(account: number): void {
     this.#accounts[(account - 1) % SHADOW] = account;
@@ -273,6 +289,7 @@ class FinderJudge implements Judge {
 /** Schemes that pay each share from the pool's own funds. */
 class CreditJudge implements Judge {
   readonly drained = true;
+  readonly segmentWork = Number.POSITIVE_INFINITY;
   readonly #weights = new Map<number, bigint>();
   #value: ShareValue = { ...targetsOf(1), subsidy: 0n, averageFees: 0n };
 
@@ -283,10 +300,12 @@ class CreditJudge implements Judge {
     private readonly feePpm: number,
   ) {}
 
-  open(_segment: number, difficulty: number, subsidy: bigint, averageFees: bigint): void {
+  open(difficulty: number, subsidy: bigint, averageFees: bigint): void {
     this.#value = { ...targetsOf(difficulty), subsidy, averageFees };
     this.#weights.clear();
   }
+
+  cut(): void {}
 
   add(account: number, weight: bigint): void {
     this.#weights.set(account, (this.#weights.get(account) ?? 0n) + weight);

@@ -4,8 +4,10 @@
 export interface Sight {
   /** Work of the pool since its last block, in units of the network's difficulty: 1 when a block is just due. */
   readonly roundAge: number;
-  /** Seconds since the tip changed, which is when a segment of the log began. */
+  /** Seconds since the tip changed. */
   readonly sinceTip: number;
+  /** Work of the pool since a segment of the log began under TIDES, as a part of the work that ends one: 0 to 1. */
+  readonly segmentAge: number;
   readonly blocksToRetarget: number;
   /** Relative change of the difficulty that the next retarget will bring, as far as can be told now. */
   readonly expectedChange: number;
@@ -21,6 +23,8 @@ export interface Strategy {
   readonly here?: (sight: Sight) => boolean;
   /** Round ages at which `here` may change. */
   readonly ages?: readonly number[];
+  /** Segment ages at which it may change. */
+  readonly segmentAges?: readonly number[];
   /** Seconds since the tip at which it may change. */
   readonly afterTip?: number;
   /** Mean days of each stay and of each absence, both exponential. */
@@ -49,6 +53,7 @@ export const STRATEGIES = {
   },
   hopLate: { text: "hops by luck: here only when a block is overdue", here: ({ roundAge }) => roundAge >= 1, ages: [1] },
   hopTip: { text: "hops by the clock: ten minutes from each new tip", here: ({ sinceTip }) => sinceTip < 600, afterTip: 600 },
+  hopSegment: { text: "hops by the clock: the first half of each segment", here: ({ segmentAge }) => segmentAge < 0.5, segmentAges: [0.5] },
   hopDifficulty: {
     text: "hops by difficulty: elsewhere before a rise",
     here: ({ blocksToRetarget, expectedChange, windowBlocks }) => expectedChange <= 0 || blocksToRetarget > windowBlocks,

@@ -8,15 +8,19 @@
  * - Shares that are blocks and shares that aren't are drawn apart, the blocks by hash rate. That is exact: the two parts of a Poisson stream, each share
  *   a block with the same small chance, are independent.
  * - Hash rates and fees of the network change at blocks, not between them.
+ * - A segment ends with the tip or when the pool is due to have done a certain work since it began; its weight differs from that by the luck of shares, which is
+ *   less than a thousandth.
  * - An orphaned block pays nobody, and costs the network no time.
  * - Before the year the pool fills its window (under accounts that aren't measured), after it the measured accounts' shares run out while the miners
  *   mine on under others: each share mined in the year has all it earns counted, and nothing else is.
  */
-import { type Habits, type Judge, judgeOf, type PinName, type Prospect, ppmOf, SHADOW, type Tally } from "./judge.js";
+import { createScheme, segmentLimit } from "@openprime/rewards";
+import { type Habits, type Judge, judgeOf, type PinName, type Prospect, ppmOf, SHADOW, type Tally, targetsOf } from "./judge.js";
 import { type Miner, type Sight, type Strategy, strategyOf } from "./miners.js";
 import { DAY, Network, type NetworkOptions } from "./network.js";
 import { Random } from "./random.js";
 import type { JudgedScheme } from "./schemes.js";
+import { WorkCounter } from "./work-counter.js";
 
 export interface ReplayOptions {
   readonly schemes: readonly JudgedScheme[];
@@ -60,6 +64,8 @@ export interface Replay {
 const SHARE_WEIGHT = 2 ** 18;
 /** In one of so many rounds other pins than the last are weighed, and count so many times. */
 const PIN_ROUNDS = 8;
+/** The segments that miners look at. */
+const TIDES = createScheme({ name: "tides", multiplier: 8n });
 /** Splits are given out again for five minutes at most; which is when a patient miner asks a second time. */
 const MIDDLE_SECONDS = 300;
 
@@ -103,11 +109,13 @@ class Run {
   /** Sum of all miners' parts. */
   readonly #wholePool: number;
   readonly #boundaries: readonly number[];
-  readonly #ages: readonly number[];
   readonly #chances: Float64Array;
   readonly #blocks = { network: 0, pool: 0, orphaned: 0 };
-  /** Units of the network's difficulty of work since the pool's last block. */
-  #age = 0;
+  /** Work since the pool's last block. */
+  readonly #age: WorkCounter;
+  /** Work since the last segment under TIDES began, and the same under each scheme. */
+  readonly #segment: WorkCounter;
+  readonly #segments: readonly WorkCounter[];
   #time: number;
   #tipSince: number;
 
@@ -135,14 +143,17 @@ class Run {
     this.#judges = schemes.map((scheme) => judgeOf(scheme, this.#habits, days, ppmOf(fee)));
     this.#wholePool = miners.reduce((sum, { part }) => sum + part, 0);
     this.#boundaries = [...new Set(this.#states.flatMap(({ joins, from, to }) => [joins, from, to]))].sort((a, b) => a - b);
-    this.#ages = [...new Set(this.#states.flatMap(({ strategy }) => strategy.ages ?? []))].sort((a, b) => a - b);
+    this.#age = new WorkCounter(this.#states.flatMap(({ strategy }) => strategy.ages ?? []));
+    const segmentAges = this.#states.flatMap(({ strategy }) => strategy.segmentAges ?? []);
+    this.#segment = new WorkCounter(segmentAges.length === 0 ? [] : [...segmentAges, 1]);
+    this.#segments = this.#judges.map(() => new WorkCounter([1]));
     this.#chances = new Float64Array(miners.length);
   }
 
   *rounds(): Generator<number, Replay, void> {
     let week = 0;
-    for (let segment = 1; this.#time < this.#end || !this.#judges.every(({ drained }) => drained); segment++) {
-      this.#round(segment);
+    while (this.#time < this.#end || !this.#judges.every(({ drained }) => drained)) {
+      this.#round();
       if (this.#time < (week + 1) * 7 * DAY) continue;
       week++;
       yield Math.min(this.options.days, Math.round(this.#time / DAY));
@@ -174,12 +185,17 @@ class Run {
   }
 
   /** From one block of the network to the next. */
-  #round(segment: number): void {
+  #round(): void {
     const network = this.#network;
     const { difficulty, rate, fees } = network;
     const subsidy = BigInt(this.options.network.subsidy);
     const full = subsidy + BigInt(fees);
-    for (const judge of this.#judges) judge.open(segment, difficulty, subsidy, BigInt(Math.round(network.averageFees)));
+    for (const [i, judge] of this.#judges.entries()) {
+      judge.open(difficulty, subsidy, BigInt(Math.round(network.averageFees)));
+      this.#segments[i]?.restart(judge.segmentWork);
+    }
+    this.#segment.restart(Number(segmentLimit(TIDES.window, targetsOf(difficulty))));
+    this.#age.unit = difficulty;
     this.#tipSince = this.#time;
     this.#decide();
 
@@ -236,7 +252,7 @@ class Run {
     const measured = this.#time > state.from && this.#time <= state.to;
     this.#credit(finder, 1, this.#worth(value), measured);
     if (measured) state.found++;
-    if (!orphaned) this.#age = 0;
+    if (!orphaned) this.#age.restart();
     if (this.#day() === undefined) return;
     this.#blocks.pool++;
     if (orphaned) this.#blocks.orphaned++;
@@ -267,29 +283,42 @@ class Run {
 
   /** Lets everyone mine up to a time, through the moments at which someone comes, goes or is measured from. */
   #mineUntil(end: number, value: bigint): void {
-    const { difficulty, rate } = this.#network;
-    const unit = this.options.poolShare * rate;
+    const unit = this.options.poolShare * this.#network.rate;
     while (this.#time < end) {
       let next = end;
       for (const boundary of this.#boundaries) if (boundary > this.#time && boundary < next) next = boundary;
       for (const { flips } of this.#states) if (flips < next) next = flips;
       let pool = 0;
       for (const { here, part } of this.#states) if (here) pool += part * unit;
-      const cut = this.#ages.find((age) => age > this.#age);
-      const untilCut = cut === undefined ? Number.POSITIVE_INFINITY : this.#time + ((cut - this.#age) * difficulty) / pool;
-      const crosses = untilCut <= next;
-      if (crosses) next = untilCut;
+      const untilMark = this.#time + Math.min(...this.#counters().map(({ left }) => left)) / pool;
+      const crosses = untilMark <= next;
+      if (crosses) next = untilMark;
       this.#mine(next - this.#time, unit, value);
-      this.#age = crosses && cut !== undefined ? cut : this.#age + ((next - this.#time) * pool) / difficulty;
+      for (const counter of this.#counters()) counter.add((next - this.#time) * pool);
       this.#time = next;
       if (next < end || crosses) {
-        // Who mines, or under which account, changes here: what was mined goes by what was so far.
+        // Who mines, or under which account, changes here, or a segment ends: what was mined goes by what was so far.
         this.#flush();
+        this.#cutSegments();
         this.#comeAndGo();
         this.#decide();
       }
     }
     this.#flush();
+  }
+
+  #counters(): readonly WorkCounter[] {
+    return [this.#age, this.#segment, ...this.#segments];
+  }
+
+  #cutSegments(): void {
+    for (const [i, judge] of this.#judges.entries()) {
+      const segment = this.#segments[i];
+      if (segment === undefined || segment.age < 1) continue;
+      judge.cut();
+      segment.restart();
+    }
+    if (this.#segment.age >= 1) this.#segment.restart();
   }
 
   #mine(seconds: number, unit: number, value: bigint): void {
@@ -349,7 +378,8 @@ class Run {
   #decide(): void {
     const network = this.#network;
     const sight: Sight = {
-      roundAge: this.#age,
+      roundAge: this.#age.age,
+      segmentAge: this.#segment.age,
       sinceTip: this.#time - this.#tipSince,
       blocksToRetarget: network.blocksToRetarget,
       expectedChange: network.expectedChange,

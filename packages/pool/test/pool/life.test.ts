@@ -58,7 +58,6 @@ class Life {
   readonly counts: Record<string, number> = {};
   readonly #random = seeded(SEED);
   readonly #gateways = Array.from({ length: GATEWAYS }, () => new WireGateway());
-  /** Last blocks found, to see that their shares can come late. */
   #pool: Command | undefined;
   #place: PoolPlace | undefined;
   /** First block of a branch that was marked invalid, to be taken back. */
@@ -70,6 +69,11 @@ class Life {
     this.#pool = this.folder.serve();
     this.#place = await this.#pool.listening();
     for (const gateway of this.#gateways) await gateway.connect(this.#place);
+  }
+
+  /** The end of the pool's log, and how it ended if it has. */
+  get lastWords(): string {
+    return `${this.#pool?.stderr.slice(-4000) ?? ""}${this.#pool?.end ?? "(it runs)"}`;
   }
 
   async stop(): Promise<void> {
@@ -146,6 +150,8 @@ class Life {
     this.#pool?.kill("SIGKILL");
     await this.#pool?.ended;
     await meanwhile();
+    // A pool without a node does not begin to listen.
+    proxy.restore();
     for (const gateway of this.#gateways) await gateway.closed;
     await this.start();
   }
@@ -194,7 +200,11 @@ test(`${BLOCKS} blocks, seed ${SEED}: the books and every audit are clean`, { ti
   const life = new Life(folder);
   await life.start();
   const first = (await node.tip()).height;
-  while ((await node.tip()).height < first + BLOCKS) await life.step();
+  try {
+    while ((await node.tip()).height < first + BLOCKS) await life.step();
+  } catch (cause) {
+    throw new Error(`after ${JSON.stringify(life.counts)}; the pool's last words:\n${life.lastWords}`, { cause });
+  }
   // Nothing is left under way: the pool has followed the chain to its end.
   const { height } = await node.tip();
   interface Check {

@@ -161,7 +161,8 @@ class ChainCheck implements ChainFindings {
     let earlier = 0n;
     for (const output of scan.outputs) {
       const name = `${hashText(output.txid)}:${output.vout}`;
-      if (known.has(name) || output.height > this.height) continue;
+      // The books keep no coins worth nothing, which anyone can make.
+      if (output.value === 0n || known.has(name) || output.height > this.height) continue;
       if (output.height <= begin || (await this.#isFromBefore(output.script, output.height))) {
         earlier += output.value;
         continue;

@@ -10,7 +10,7 @@ import { inSnapshot, type MoneySnapshot, readSnapshot } from "./snapshot.js";
 import type { ChainReader, MoneyCheck, MoneyDifference } from "./types.js";
 
 export interface MoneyCheckOptions {
-  /** Read every block since the books began, not only those that the books know. */
+  /** Read every block since the books began, not only those that the books know, and every share that is kept. */
   readonly scan?: boolean;
   /** Satoshis by which the operator's balance may be below 0: the reserve of a pay-per-share scheme. */
   readonly reserve?: bigint;
@@ -55,7 +55,7 @@ export async function checkMoney(database: Database, reader: ChainReader, option
     chain = { differences: inBoth(chain.differences, again.differences), notes: again.notes };
   }
   options.signal?.throwIfAborted();
-  const shares = (await checkBooks(database)).map(
+  const shares = (await checkBooks(database, { full: options.scan ?? false })).map(
     ({ message }): MoneyDifference => ({ kind: "shares", subject: message, message: `share log: ${message}` }),
   );
   return { differences: [...differences, ...chain.differences, ...shares], notes: chain.notes, figures: snapshot.figures };

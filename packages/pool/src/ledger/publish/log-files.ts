@@ -18,6 +18,7 @@ import {
   FETCH_ENTRIES,
   HOLD_SHARES,
   LOG_HASH,
+  NEWEST_SEGMENT,
   NEXT_UNPUBLISHED,
   OPEN_ENTRIES,
   PUBLISHED_SEGMENT,
@@ -74,8 +75,6 @@ interface VoidRow extends EntryRow {
 
 /** What the first file names as the one before it. */
 const NO_HASH = new Uint8Array(32);
-/** Segments are numbered with 32 bits. */
-const LAST_SEGMENT = 2 ** 31 - 1;
 
 export class LogFiles {
   readonly #options: PublishOptions;
@@ -111,13 +110,14 @@ export class LogFiles {
     });
   }
 
-  /** Exports every closed segment. The first time, files that were published and are not in the folder are written again where their shares are still held. */
+  /** Exports every segment that is closed now. The first time, files that were published and are not in the folder are written again where their shares are still held. */
   async catchUp(): Promise<void> {
     if (!this.#restored) {
       await this.#next(() => this.#restore());
       this.#restored = true;
     }
-    await this.exportUpTo(LAST_SEGMENT);
+    const { rows } = await this.#modules.database.pool.query<{ id: number | null }>(NEWEST_SEGMENT);
+    await this.exportUpTo((rows[0]?.id ?? 1) - 1);
   }
 
   /** Ends with the file that is being written; from then on exports are refused (`ledger.closed`). */

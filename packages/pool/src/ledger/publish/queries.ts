@@ -11,6 +11,8 @@ export const PUBLISHED_SEGMENT = `${SEGMENT} WHERE s.log_hash IS NOT NULL AND s.
 
 export const PUBLISHED_SEGMENTS = "SELECT id FROM segments WHERE log_hash IS NOT NULL ORDER BY id";
 
+export const NEWEST_SEGMENT = "SELECT max(id) AS id FROM segments";
+
 export const LOG_HASH = "SELECT log_hash FROM segments WHERE id = $1";
 
 /** $1 segment, $2 hash. */
