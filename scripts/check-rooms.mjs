@@ -45,7 +45,7 @@ export const ROOMS = {
   "packages/pool/src/chain": {
     rooms: ["packages/bitcoin/src", "packages/pool/src/ledger"],
     types: ["packages/pool/src/work"],
-    libraries: ["pino", "prom-client"],
+    libraries: ["pino", "prom-client", "zod"],
     node: ["node:fs/promises", "node:path", "node:timers/promises"],
   },
   "packages/pool/src/cli": {

@@ -38,9 +38,11 @@ CREATE TABLE block_claims (
 INSERT INTO block_claims (block, session, split, pin, found_at) SELECT hash, session, split, pin, found_at FROM blocks;
 
 -- The best chain as the books follow it, block by block. The highest row is how far they are; a branch that was left is deleted from the top.
+-- read: false for the block that the books began with and some before it, of which only the hash is known, so that the chain may leave those too.
 CREATE TABLE chain (
   height integer PRIMARY KEY,
-  hash bytea NOT NULL UNIQUE CHECK (length(hash) = 32)
+  hash bytea NOT NULL UNIQUE CHECK (length(hash) = 32),
+  read boolean NOT NULL DEFAULT true
 );
 
 -- Outputs to the pool's scripts on the followed chain. Hashes in internal order.

@@ -40,3 +40,6 @@ BEGIN
   RETURN found.id;
 END
 $$;
+
+-- Splits are written in the order of time, so their age finds them without a tree to keep.
+CREATE INDEX splits_by_time ON splits USING brin (offered_at) WITH (pages_per_range = 16, autosummarize = on);

@@ -1,7 +1,7 @@
 /**
  * The window over the share log: sums per account and segment, from which the last `size` units of weight are weighed.
  *
- * A segment is a stretch of the log; the newest one, the head, is open and takes new shares. The window reaches back from the head
+ * A segment is a stretch of the log (`segmentLimit` says how long); the newest one, the head, is open and takes new shares. The window reaches back from the head
  * until `size` units of weight are inside. Its left edge nearly always falls inside a segment; of that segment every account counts
  * with the same fraction, (units still missing) / (units of the segment).
  *
@@ -146,6 +146,11 @@ export class ShareWindow {
   /** Id of the open segment, undefined when none is. */
   get headSegment(): number | undefined {
     return this.#segments.at(-1)?.id;
+  }
+
+  /** Weight of the open segment, 0 when none is. */
+  get headWeight(): bigint {
+    return this.#segments.at(-1)?.weight ?? 0n;
   }
 
   /** Closes the head and opens a new one, which must have a higher id. */

@@ -240,6 +240,18 @@ describe("share window", () => {
     expect(window.void(4, { account: 1, weight: 1n, feePpm: 0 })).toBe(false);
   });
 
+  test("knows what the open segment weighs", () => {
+    const window = new ShareWindow();
+    expect(window.headWeight).toBe(0n);
+    window.load([{ id: 1, sums: [{ account: 1, weight: 7n, feeWeight: 0n }] }], false);
+    expect(window.headWeight).toBe(7n);
+    window.add({ account: 2, weight: 5n, feePpm: 0 });
+    window.void(1, { account: 1, weight: 4n, feePpm: 0 });
+    expect(window.headWeight).toBe(8n);
+    window.openSegment(2);
+    expect(window.headWeight).toBe(0n);
+  });
+
   describe("refuses what can't be", () => {
     const open = () => {
       const window = new ShareWindow();

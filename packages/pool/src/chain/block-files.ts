@@ -1,11 +1,12 @@
 /**
  * Blocks on their way to the node, as files: written and synced before the node is asked, gone once it has answered. What is found at start
- * was interrupted and is sent again.
+ * was interrupted and is sent again. Beside each stands its claim, until the books have it.
  */
 import { mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
-const NAME = /^([0-9a-f]{64})\.hex$/;
+const BLOCK = /^([0-9a-f]{64})\.hex$/;
+const CLAIM = /^([0-9a-f]{64})\.claim\.json$/;
 
 export class BlockFiles {
   readonly #directory: string;
@@ -16,13 +17,31 @@ export class BlockFiles {
   }
 
   /** Writes a block so that it is there after a power cut. @param hash display order. */
-  async write(hash: string, hex: string): Promise<void> {
+  write(hash: string, hex: string): Promise<void> {
+    return this.#write(this.#path(hash), hex);
+  }
+
+  /** Writes a block's claim likewise. */
+  writeClaim(hash: string, text: string): Promise<void> {
+    return this.#write(this.#claimPath(hash), text);
+  }
+
+  /** Blocks that were written and not settled, by hash in display order. */
+  async unsettled(): Promise<{ hash: string; hex: string }[]> {
+    return (await this.#read(BLOCK)).map(({ hash, text }) => ({ hash, hex: text }));
+  }
+
+  /** Claims of which nobody knows whether the books have them. */
+  claims(): Promise<{ hash: string; text: string }[]> {
+    return this.#read(CLAIM);
+  }
+
+  async #write(file: string, text: string): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
-    const file = this.#path(hash);
     const half = `${file}.part`;
     const handle = await open(half, "w");
     try {
-      await handle.writeFile(hex);
+      await handle.writeFile(text);
       await handle.sync();
     } finally {
       await handle.close();
@@ -39,25 +58,27 @@ export class BlockFiles {
     }
   }
 
-  /** Blocks that were written and not settled, by hash in display order. */
-  async unsettled(): Promise<{ hash: string; hex: string }[]> {
+  async #read(form: RegExp): Promise<{ hash: string; text: string }[]> {
     const names = await readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return [];
       throw error;
     });
-    const blocks: { hash: string; hex: string }[] = [];
+    const files: { hash: string; text: string }[] = [];
     for (const name of names) {
-      const hash = NAME.exec(name)?.[1];
-      if (hash !== undefined) blocks.push({ hash, hex: await readFile(join(this.#directory, name), "utf8") });
+      const hash = form.exec(name)?.[1];
+      if (hash !== undefined) files.push({ hash, text: await readFile(join(this.#directory, name), "utf8") });
     }
-    return blocks;
+    return files;
   }
 
   /** The node has it: the file is done with. */
-  async remove(hash: string): Promise<void> {
-    await unlink(this.#path(hash)).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== "ENOENT") throw error;
-    });
+  remove(hash: string): Promise<void> {
+    return this.#remove(this.#path(hash));
+  }
+
+  /** The books have the claim. */
+  removeClaim(hash: string): Promise<void> {
+    return this.#remove(this.#claimPath(hash));
   }
 
   /** The node refuses it: kept under another name, for a person to look at. Nothing happens to one that was never written. */
@@ -67,7 +88,17 @@ export class BlockFiles {
     });
   }
 
+  async #remove(path: string): Promise<void> {
+    await unlink(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    });
+  }
+
   #path(hash: string): string {
     return join(this.#directory, `${hash}.hex`);
+  }
+
+  #claimPath(hash: string): string {
+    return join(this.#directory, `${hash}.claim.json`);
   }
 }

@@ -25,6 +25,8 @@ export interface ChainFollowerOptions {
    * that was not shut down well starts some blocks back and catches up; taking the pool's blocks back meanwhile would be noise.
    */
   readonly fallenBackMs?: number;
+  /** Blocks before the first that new books know by their hash: the chain may leave the first block so far down. 100 by default. */
+  readonly knownBefore?: number;
 }
 
 export interface ChainFollowerModules {
@@ -58,6 +60,7 @@ export class ChainFollower {
   readonly #pollMs: number;
   readonly #retryMs: number;
   readonly #fallenBackMs: number;
+  readonly #knownBefore: number;
   readonly #blockListeners = new Set<Listener<[block: ChainBlock, connected: Connected]>>();
   readonly #disconnectListeners = new Set<Listener<[position: ChainPosition, disconnected: Disconnected]>>();
   readonly #stop = new AbortController();
@@ -91,6 +94,7 @@ export class ChainFollower {
     this.#pollMs = options.pollMs ?? 10_000;
     this.#retryMs = options.retryMs ?? 1000;
     this.#fallenBackMs = options.fallenBackMs ?? 120_000;
+    this.#knownBefore = options.knownBefore ?? 100;
   }
 
   /**
@@ -207,7 +211,15 @@ export class ChainFollower {
   async #begin(): Promise<boolean> {
     const { blocks, bestblockhash } = await this.#nodeInfo();
     const position = { height: blocks, hash: readHash("getblockchaininfo", bestblockhash) };
-    await this.#books.begin(position);
+    const before: ChainPosition[] = [];
+    for (let height = Math.max(0, blocks - this.#knownBefore); height < blocks; height++) {
+      const hash = await this.#nodeHash(height);
+      if (hash === undefined) return false;
+      before.push({ height, hash });
+    }
+    // The chain may have moved meanwhile: then these are of two.
+    if (!(await this.#isOnNodesChain(position))) return false;
+    await this.#books.begin(position, before);
     this.#metrics.at(blocks, blocks);
     this.#log.info({ height: blocks, hash: bestblockhash }, "the books begin after this block");
     this.#poked = true;

@@ -1,7 +1,6 @@
 /** A block of the node, checked and reduced to what the books need, without holding up the event loop. */
-import { setImmediate as breathe } from "node:timers/promises";
 import { reverseHex, type ScannedBlock, scanBlock, TransactionError } from "@openprime/bitcoin";
-import type { ChainBlock, ChainBooks, ChainPosition } from "../ledger/index.js";
+import { type ChainBlock, type ChainBooks, type ChainPosition, inSlices } from "../ledger/index.js";
 import { ChainError } from "./errors.js";
 
 export interface BlockReaderModules {
@@ -9,9 +8,6 @@ export interface BlockReaderModules {
   /** The DATUM prime id that a coinbase's scriptSig carries; undefined when it has not that form. */
   readonly readPrimeId: (scriptSig: Uint8Array) => number | undefined;
 }
-
-/** Work between two turns of the event loop. Shares are judged in this thread. */
-const SLICE_MS = 4;
 
 /**
  * Reads the block after `parent`.
@@ -53,13 +49,7 @@ async function scan(raw: Uint8Array, asked: string, books: BlockReaderModules["b
     spends: (txid, vout) => books.holds({ txid, vout }),
   });
   try {
-    for (let until = performance.now() + SLICE_MS; ; ) {
-      const step = steps.next();
-      if (step.done === true) return step.value;
-      if (performance.now() < until) continue;
-      await breathe();
-      until = performance.now() + SLICE_MS;
-    }
+    return await inSlices(steps);
   } catch (error) {
     if (error instanceof TransactionError)
       throw wrongBlock(`the node's bytes are no block (${error.message})`, asked, `${raw.length} bytes`);

@@ -6,15 +6,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { assembleBlock, fromReverseHex, merkleRoot, NodeError, parseTransaction, reverseHex, sha256d } from "@openprime/bitcoin";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import type { RecordedBlock } from "../ledger/index.js";
 import type { BlockCandidate } from "../work/index.js";
 import { BlockFiles } from "./block-files.js";
+import { decodeClaim, encodeClaim } from "./claim-text.js";
 import { BlockMetrics } from "./metrics.js";
 import { type ChainNode, nodeAnswered, readHeader } from "./node.js";
 import { type BlockOutcome, readSubmitAnswer } from "./submit-answer.js";
 
 /** The books' side of found blocks (`ledger`). Both are tried again when they fail, so they must bear being called twice. */
 export interface BlockStore {
-  record(candidate: BlockCandidate): Promise<void>;
+  record(block: RecordedBlock): Promise<void>;
   /** @param hash header hash, internal order. */
   outcome(hash: Uint8Array, outcome: BlockOutcome): Promise<void>;
 }
@@ -77,6 +79,30 @@ export class BlockSubmitter {
     this.#stopped.catch(() => undefined);
   }
 
+  /**
+   * Records the claims that the books did not take before the last stop. To be done before the books follow the chain: a block that joins them without its
+   * claim may be taken for somebody else's.
+   *
+   * @returns how many. @throws when the directory can't be read, and the errors of the books
+   */
+  async restoreClaims(): Promise<number> {
+    let restored = 0;
+    for (const { hash, text } of await this.#files.claims()) {
+      let block: RecordedBlock;
+      try {
+        block = decodeClaim(text);
+      } catch (error) {
+        this.#log.error({ hash, err: error }, "the kept claim of a found block can't be read: its file stays");
+        continue;
+      }
+      await this.modules.store.record(block);
+      this.#log.warn({ hash }, "the claim of a found block, kept on disk before the last stop, is in the books");
+      await this.#files.removeClaim(hash);
+      restored += 1;
+    }
+    return restored;
+  }
+
   /** Takes up the blocks that a stop or a crash interrupted. @returns how many. @throws when the directory can't be read. */
   async start(): Promise<number> {
     const blocks = await this.#files.unsettled();
@@ -133,8 +159,12 @@ export class BlockSubmitter {
     const recorded = this.#persist(hash, () => this.modules.store.record(candidate));
     // Its failure is met where it is awaited for good, below.
     recorded.catch(() => undefined);
+    // The gateway may have submitted it already: a stop before the books answer must not cost the claim.
+    const kept = this.#files.writeClaim(hash, encodeClaim(candidate)).catch((error: unknown) => {
+      this.#log.error({ hash, err: error }, "the claim of a found block could not be written to disk");
+    });
     // Also when the stop comes meanwhile: what can be put on disk goes there first.
-    await Promise.race([recorded, this.#wait(RECORD_PATIENCE_MS)]).catch(() => undefined);
+    await Promise.race([Promise.all([recorded, kept]), this.#wait(RECORD_PATIENCE_MS)]).catch(() => undefined);
     const found = await this.#transactions(hash, candidate, fetch);
     let outcome: BlockOutcome;
     if ("transactions" in found) {
@@ -146,6 +176,11 @@ export class BlockSubmitter {
       outcome = await this.#submit(hash, hex);
     } else outcome = found;
     await recorded;
+    await kept;
+    await this.#files.removeClaim(hash).catch((error: unknown) => {
+      // It will be recorded once more at the next start, which does no harm.
+      this.#log.warn({ hash, err: error }, "the claim file of a recorded block stays");
+    });
     await this.#settle(hash, outcome);
   }
 

@@ -25,7 +25,7 @@ import {
   type SplitBook,
   tentativeRounds,
 } from "../ledger/index.js";
-import { type BlockCandidate, type Parent, type RetiredScript, ShareJudge } from "../work/index.js";
+import { type Parent, type RetiredScript, ShareJudge } from "../work/index.js";
 import type { Config } from "./config/index.js";
 import { MoneyDesk } from "./money.js";
 
@@ -167,15 +167,15 @@ async function assemble(
     if (parent?.state === "tip" || parent?.state === "stale") decideRound(parent, shareLog, log);
   }
 
-  const { book, splits, credits } = await desk.start();
-  signal?.removeEventListener("abort", abort);
-
   const blocks = new Blocks(database, now);
   const submitter = new BlockSubmitter(
     // Beside the keys: the one folder that every pool has, whatever its database.
     { dataDir: dirname(config.keys.file) },
     { node, store: blockStore(blocks, desk, log), log, metrics, poke: () => chain.poke() },
   );
+  await submitter.restoreClaims();
+  const { book, splits, credits } = await desk.start();
+  signal?.removeEventListener("abort", abort);
   stops.push(() => submitter.stop());
   await submitter.start();
 
@@ -281,14 +281,14 @@ const STATUS: Record<BlockOutcome["status"], BlockStatus> = {
 
 function blockStore(blocks: Blocks, desk: MoneyDesk, log: Logger): BlockStore {
   return {
-    async record(candidate: BlockCandidate) {
-      const recorded = blocks.record(candidate);
+    async record(block) {
+      const recorded = blocks.record(block);
       desk.await(recorded);
       await recorded;
     },
     async outcome(hash, { status, detail }) {
       const known = await blocks.setOutcome(hash, STATUS[status], status === detail ? status : `${status}: ${detail}`);
-      // Found while the books were away, and submitted after a restart: they find it again on the chain.
+      // Found while neither books nor disk took its claim, and submitted after a restart: the books may find it on the chain.
       if (!known) log.warn({ hash: reverseHex(hash), status }, "a settled block has no record in the books yet");
     },
   };

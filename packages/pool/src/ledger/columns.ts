@@ -4,7 +4,7 @@
  */
 
 /** Object ids of the element types, from pg_type.dat. */
-const OID = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, timestamptz: 1184, numeric: 1700 } as const;
+const OID = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, timestamptz: 1184, numeric: 1700 } as const;
 
 const HEADER = 20;
 /** Milliseconds from 1970 to PostgreSQL's own epoch, 2000-01-01. */
@@ -68,6 +68,20 @@ export function timestamps<T>(rows: readonly T[], value: (row: T) => number): Bu
 
 export function byteas<T>(rows: readonly T[], value: (row: T) => Uint8Array): Buffer {
   return variable(OID.bytea, rows, value);
+}
+
+/** Text of a few words, each encoded once. */
+export function words<T>(rows: readonly T[], value: (row: T) => string): Buffer {
+  const known = new Map<string, Buffer>();
+  return variable(OID.text, rows, (row) => {
+    const word = value(row);
+    let bytes = known.get(word);
+    if (bytes === undefined) {
+      bytes = Buffer.from(word, "utf8");
+      known.set(word, bytes);
+    }
+    return bytes;
+  });
 }
 
 export function numerics<T>(rows: readonly T[], value: (row: T) => bigint): Buffer {

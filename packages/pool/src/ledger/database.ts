@@ -201,6 +201,8 @@ export class Database extends EventEmitter<DatabaseEvents> {
     const pool = new pg.Pool({ ...this.#config(), max: READ_CONNECTIONS });
     // An idle connection that breaks is replaced at the next use; the lock's session is what tells the pool.
     pool.on("error", (error) => this.log.warn({ error: error.message }, "an idle database connection broke off"));
+    // One that breaks off while somebody holds it, between two queries, would else end the process; the next query tells.
+    pool.on("connect", (client) => client.on("error", () => undefined));
     return pool;
   }
 

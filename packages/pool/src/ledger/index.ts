@@ -14,6 +14,7 @@ export * from "./publish/index.js";
 export * from "./retention/index.js";
 export * from "./sessions.js";
 export { ShareLog, type ShareLogOptions, type ShareLogState, type StoredSplit } from "./share-log.js";
+export { inSlices } from "./slices.js";
 export * from "./split-book.js";
 export { findSplit } from "./stored-splits.js";
 export * from "./types.js";

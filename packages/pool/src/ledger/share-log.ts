@@ -42,6 +42,8 @@ export interface ShareLogOptions {
   readonly gatherMs?: number;
   /** Rows of one batch. Default 1000. */
   readonly maxBatch?: number;
+  /** How long a batch may take before no split is taken any more, milliseconds: the database hangs. Default 2000. */
+  readonly splitPatienceMs?: number;
 }
 
 /** `running`; `waiting` for the database to come back; `failed` for good (another pool writes); `closed`. */
@@ -70,6 +72,18 @@ interface SplitEntry {
   readonly kind: "split";
   readonly split: StoredSplit;
 }
+/** The tip that a segment is opened for, and what a block on it takes and is worth. */
+interface SegmentTip {
+  readonly prevhash: Uint8Array | undefined;
+  readonly block: BlockWorth | Pick<BlockWorth, "bits"> | undefined;
+}
+interface SegmentRow {
+  readonly id: number;
+  readonly prevhash: Buffer | null;
+  readonly bits: string | null;
+  readonly subsidy: string | null;
+  readonly average_fees: string | null;
+}
 interface OperationEntry {
   readonly kind: "operation";
   readonly what: string;
@@ -91,6 +105,7 @@ export class ShareLog {
   readonly #maxQueue: number;
   readonly #maxBatch: number;
   readonly #gatherMs: number;
+  readonly #splitPatienceMs: number;
   readonly #followers: LogFollower[] = [];
   /** Waiting entries; those before `#first` are taken. */
   #queue: Entry[] = [];
@@ -101,8 +116,11 @@ export class ShareLog {
   #client: Client | undefined;
   #head = 0n;
   #segment = 0;
+  #tip: SegmentTip = { prevhash: undefined, block: undefined };
   #lastSplitId = 0n;
   #lastStart = 0;
+  /** Since when a batch is under way; far in the future while none is. */
+  #busySince = Number.POSITIVE_INFINITY;
   #worker: Promise<void> | undefined;
   readonly #abort = new AbortController();
 
@@ -111,6 +129,7 @@ export class ShareLog {
     this.#maxQueue = options.maxQueue ?? 50_000;
     this.#maxBatch = options.maxBatch ?? 1000;
     this.#gatherMs = options.gatherMs ?? 8;
+    this.#splitPatienceMs = options.splitPatienceMs ?? 2000;
   }
 
   /** Reads where the log stands (a first segment is opened in an empty one) and begins to write. Close it before the database. */
@@ -121,9 +140,10 @@ export class ShareLog {
       await log.directory.setOperator(client, options.operatorScript);
       const state = await client.query<{ position: string }>(READ_STATE);
       log.#head = BigInt(state.rows[0]?.position ?? 0);
-      const segment = await client.query<{ id: number }>(LAST_SEGMENT);
+      const segment = await client.query<SegmentRow>(LAST_SEGMENT);
       log.#segment = segment.rows[0]?.id ?? 1;
-      if (segment.rows.length === 0) await client.query(OPEN_SEGMENT, [1, null, String(log.#head), null, null, null]);
+      if (segment.rows[0] !== undefined) log.#tip = tipOf(segment.rows[0]);
+      else await client.query(OPEN_SEGMENT, [1, null, String(log.#head), null, null, null]);
       const split = await client.query<{ id: string }>(LAST_SPLIT);
       log.#lastSplitId = BigInt(split.rows[0]?.id ?? 0);
     } finally {
@@ -142,6 +162,11 @@ export class ShareLog {
   /** The open segment. */
   get segment(): number {
     return this.#segment;
+  }
+
+  /** The tip that the open segment belongs to; undefined before the pool had seen one. */
+  get prevhash(): Uint8Array | undefined {
+    return this.#tip.prevhash;
   }
 
   get state(): ShareLogState {
@@ -171,9 +196,14 @@ export class ShareLog {
     return this.#lastSplitId + 1n;
   }
 
-  /** Queues a split under `nextSplitId()`; it is committed no later than any share appended after it. False as for `append`. */
+  /**
+   * Queues a split under `nextSplitId()`; it is committed no later than any share appended after it. False as for `append`, and while
+   * the database is away or hangs.
+   */
   appendSplit(split: StoredSplit): boolean {
     if (split.id !== this.#lastSplitId + 1n) throw new RangeError(`expected split ${this.#lastSplitId + 1n}, got ${split.id}`);
+    // A split that is given away and then lost with the queue would make its block a stranger's: nobody gets one that can't be stored soon.
+    if (this.#state === "waiting" || performance.now() - this.#busySince > this.#splitPatienceMs) return false;
     if (!this.#enqueue({ kind: "split", split })) return false;
     this.#lastSplitId = split.id;
     return true;
@@ -197,22 +227,18 @@ export class ShareLog {
    * scheme that pays per share, is kept with the segment: shares of one without a worth are not paid that way.
    */
   openSegment(prevhash: Uint8Array | undefined, block?: BlockWorth | Pick<BlockWorth, "bits">): Promise<number> {
-    const worth = block !== undefined && "subsidy" in block ? block : undefined;
-    return this.exclusive("opening a segment", async (client) => {
-      const id = this.#segment + 1;
-      await this.#transaction(client, () =>
-        client.query(OPEN_SEGMENT, [
-          id,
-          prevhash === undefined ? null : Buffer.from(prevhash),
-          String(this.#head),
-          block?.bits ?? null,
-          worth === undefined ? null : String(worth.subsidy),
-          worth === undefined ? null : String(worth.averageFees),
-        ]),
-      );
-      this.#segment = id;
-      this.#tell((follower) => follower.segmentOpened(id, worth));
-      return id;
+    // Kept for the segments that are cut on this tip.
+    const tip = { prevhash: prevhash === undefined ? undefined : Uint8Array.from(prevhash), block };
+    return this.exclusive("opening a segment", (client) => this.#openNext(client, tip));
+  }
+
+  /**
+   * Closes `segment` and opens the next on the same tip, as it has become long enough. Answers with the open segment's id, and changes nothing when
+   * `segment` is not open any more by then.
+   */
+  cutSegment(segment: number): Promise<number> {
+    return this.exclusive("cutting a segment", async (client) => {
+      return segment === this.#segment ? this.#openNext(client, this.#tip) : this.#segment;
     });
   }
 
@@ -265,6 +291,26 @@ export class ShareLog {
     clearTimeout(giveUp);
   }
 
+  async #openNext(client: Client, tip: SegmentTip): Promise<number> {
+    const id = this.#segment + 1;
+    const { prevhash, block } = tip;
+    const worth = block !== undefined && "subsidy" in block ? block : undefined;
+    await this.#transaction(client, () =>
+      client.query(OPEN_SEGMENT, [
+        id,
+        prevhash === undefined ? null : Buffer.from(prevhash),
+        String(this.#head),
+        block?.bits ?? null,
+        worth === undefined ? null : String(worth.subsidy),
+        worth === undefined ? null : String(worth.averageFees),
+      ]),
+    );
+    this.#segment = id;
+    this.#tip = tip;
+    this.#tell((follower) => follower.segmentOpened(id, worth));
+    return id;
+  }
+
   #enqueue(entry: Entry, always = false): boolean {
     if (this.#closing || this.#state === "failed" || (!always && this.waiting >= this.#maxQueue)) return false;
     this.#queue.push(entry);
@@ -287,7 +333,9 @@ export class ShareLog {
       const wait = this.#lastStart + this.#gatherMs - performance.now();
       if (wait > 0 && this.waiting < this.#maxBatch && !this.#closing) await sleep(wait);
       this.#lastStart = performance.now();
+      this.#busySince = this.#lastStart;
       await this.#settle(this.#take());
+      this.#busySince = Number.POSITIVE_INFINITY;
     }
     this.#database.off("fatal", this.#fail);
     await this.#client?.end().catch(() => undefined);
@@ -526,4 +574,10 @@ export class ShareLog {
     this.#abort.abort(error);
     this.#wake?.();
   };
+}
+
+function tipOf({ prevhash, bits, subsidy, average_fees }: SegmentRow): SegmentTip {
+  const target = bits === null ? undefined : { bits: Number(bits) };
+  const worth = subsidy === null || average_fees === null ? undefined : { subsidy: BigInt(subsidy), averageFees: BigInt(average_fees) };
+  return { prevhash: prevhash ?? undefined, block: target === undefined ? undefined : { ...target, ...worth } };
 }

@@ -17,13 +17,15 @@ import {
   type Scheme,
   type SegmentSums,
   ShareWindow,
+  segmentLimit,
   split,
   type WindowWeights,
   windowSize,
 } from "@openprime/rewards";
 import type { Client } from "pg";
+import { LedgerError } from "./errors.js";
 import type { BalanceView } from "./money/types.js";
-import { HEAD_PREVHASH, LOG_WEIGHT, READ_SUMS, SEGMENTS_BEFORE } from "./queries/window.js";
+import { LOG_WEIGHT, READ_SUMS, SEGMENTS_BEFORE } from "./queries/window.js";
 import type { ShareLog } from "./share-log.js";
 import { Shortfalls } from "./shortfalls.js";
 import type { LedgerLogger, LogFollower, OfferedSplit, SplitOutput } from "./types.js";
@@ -103,11 +105,16 @@ interface Snapshot {
 
 const MAX_SNAPSHOT_MS = 300_000;
 /**
- * Segments are kept in memory for so many windows: a retarget can raise difficulty fourfold and bring older shares back. What was let go is read again
- * when it is needed after all.
+ * Segments are kept in memory for so many windows: a retarget that raises difficulty brings older shares back. It can do so fourfold, but hardly ever does by
+ * a third, and segments of many accounts are most of the pool's memory. What was let go is read again when it is needed after all.
  */
-const KEPT_WINDOWS = 4n;
+const KEPT_WINDOWS = 2n;
 const SEGMENTS_PER_READ = 128;
+/**
+ * A segment with fewer shares is not cut: each costs the log a transaction and a file, which should be small beside that of its shares. It only matters where
+ * a window holds less than two million shares, as on test networks, whose windows weigh next to nothing.
+ */
+const LEAST_SHARES = 4096;
 /** Different values one snapshot remembers. */
 const MAX_REMEMBERED = 256;
 
@@ -130,6 +137,10 @@ export class SplitBook implements LogFollower {
   /** Largest window asked for: a difficulty that falls for one block (test networks) or one request must not cost the memory of the others. */
   #largest = 0n;
   #loading = false;
+  /** Shares of the open segment that were seen, and the weight at which it is to be cut; undefined where it ends with the tip. */
+  #headShares = 0;
+  #headLimit: bigint | undefined;
+  #cutting = false;
 
   private constructor(options: SplitBookOptions, modules: SplitBookModules) {
     this.#options = { snapshotMs: 1000, ...options };
@@ -153,10 +164,9 @@ export class SplitBook implements LogFollower {
         const { rows } = await client.query<{ weight: string }>(LOG_WEIGHT);
         book.#logWeight = BigInt(rows[0]?.weight ?? 0);
       }
-      const { rows } = await client.query<{ prevhash: Buffer | null }>(HEAD_PREVHASH);
-      const prevhash = rows[0]?.prevhash;
-      const network = prevhash == null ? undefined : targets(prevhash);
+      const network = log.prevhash === undefined ? undefined : targets(log.prevhash);
       await book.#load(client, (network === undefined ? 0n : book.#size(network, latest)) * KEPT_WINDOWS);
+      book.#limitHead();
       log.follow(book);
       return book;
     });
@@ -202,11 +212,15 @@ export class SplitBook implements LogFollower {
 
   segmentOpened(segment: number): void {
     this.#window.openSegment(segment);
+    this.#limitHead();
   }
 
-  shareCommitted(_segment: number, account: number, weight: bigint, feePpm: number): void {
+  shareCommitted(segment: number, account: number, weight: bigint, feePpm: number): void {
     this.#window.add({ account, weight, feePpm });
     this.#logWeight += weight;
+    this.#headShares++;
+    if (this.#headLimit === undefined || this.#headShares < LEAST_SHARES || this.#cutting) return;
+    if (this.#window.headWeight >= this.#headLimit) this.#cut(segment);
   }
 
   shareVoided(segment: number, account: number, weight: bigint, feePpm: number): void {
@@ -215,6 +229,30 @@ export class SplitBook implements LogFollower {
     // A void has a position of its own, so the snapshot ages like with a share; but nobody should be offered what was taken back.
     this.#onTip = undefined;
     this.#elsewhere = undefined;
+  }
+
+  /** A segment begins. Where it ends, unless the tip changes before, depends on its tip alone. */
+  #limitHead(): void {
+    const { log, scheme, targets } = this.#modules;
+    const network = log.prevhash === undefined ? undefined : targets(log.prevhash);
+    this.#headShares = 0;
+    this.#headLimit = network === undefined ? undefined : segmentLimit(scheme.window, network);
+  }
+
+  #cut(segment: number): void {
+    const { log, logger } = this.#modules;
+    this.#cutting = true;
+    log
+      .cutSegment(segment)
+      .catch((error: Error) => {
+        if (error instanceof LedgerError && error.code === "ledger.closed") return;
+        // The segment ends with the tip, or is asked for again after as many shares more.
+        this.#headShares = 0;
+        logger.error({ segment, error: error.message }, "cutting a segment of the share log failed");
+      })
+      .finally(() => {
+        this.#cutting = false;
+      });
   }
 
   /** The account of a finder who is to be paid, if he has shares. */

@@ -19,6 +19,7 @@ export {
 export {
   type MerkleSumProof,
   type MerkleSums,
+  type MerkleTop,
   type MerkleTotals,
   merkleSumProof,
   merkleSumRoot,
@@ -33,5 +34,14 @@ export {
   type PublishedIndex,
   settlementFile,
 } from "./published.js";
-export { decodeSettlement, encodeSettlement, SETTLEMENT_FORMAT, settlementHash } from "./settlement-format.js";
+export {
+  decodeSettlement,
+  type EncodedSettlement,
+  encodeSettlement,
+  SETTLEMENT_FORMAT,
+  settlementDecoding,
+  settlementEncoding,
+  settlementHash,
+} from "./settlement-format.js";
+export type { Steps } from "./steps.js";
 export type * from "./types.js";

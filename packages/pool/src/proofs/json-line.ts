@@ -67,7 +67,7 @@ export class LineFields {
   /** A whole number as decimal text, below 2^bits; below 0 (from -2^bits) only where `signed`. */
   decimal(name: string, bits: number, signed = false): bigint {
     const value = this.#value[name];
-    const most = (1n << BigInt(bits)) - 1n;
+    const most = mostOf(bits);
     const good = typeof value === "string" && value.length <= bits / BITS_PER_DIGIT + 2 && /^-?[0-9]+$/.test(value);
     const number = good ? BigInt(value) : undefined;
     if (number !== undefined && number <= most && number >= (signed ? -most - 1n : 0n)) return number;
@@ -101,21 +101,33 @@ export class LineFields {
     return new LineFields(this.line, this.#value[name], `${this.path}${name}.`);
   }
 
-  /** Each item of a list, by `read`, which gets the item's own path. */
-  list<T>(name: string, read: (item: unknown, path: string) => T): T[] {
+  /** Each item of a list, by `read`, which gets the item's own path. @param first number of the first, where this is a piece of the list */
+  list<T>(name: string, read: (item: unknown, path: string) => T, first = 0): T[] {
     const value = this.#value[name];
     if (!Array.isArray(value)) return this.refuse(name, "a list");
-    return value.map((item, i) => read(item, `${this.path}${name}[${i}]`));
+    return value.map((item, i) => read(item, `${this.path}${name}[${first + i}]`));
   }
 
-  /** A list of objects. */
-  objects<T>(name: string, read: (fields: LineFields) => T): T[] {
-    return this.list(name, (item, path) => read(new LineFields(this.line, item, `${path}.`)));
+  /** A list of objects. @param first as in `list` */
+  objects<T>(name: string, read: (fields: LineFields) => T, first = 0): T[] {
+    return this.list(name, (item, path) => read(new LineFields(this.line, item, `${path}.`)), first);
   }
 
   refuse(name: string, expected: string): never {
     throw ProofError.at("proof.badValue", this.line, `${this.path}${name}`, expected, show(this.#value[name]));
   }
+}
+
+const bounds = new Map<number, bigint>();
+
+/** 2^bits - 1: of a few widths, and of each very often. */
+function mostOf(bits: number): bigint {
+  let most = bounds.get(bits);
+  if (most === undefined) {
+    most = (1n << BigInt(bits)) - 1n;
+    bounds.set(bits, most);
+  }
+  return most;
 }
 
 function isHex(text: string): boolean {

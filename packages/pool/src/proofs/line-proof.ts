@@ -11,7 +11,7 @@ import {
   merkleSumRoot,
   verifyMerkleSumProof,
 } from "./merkle-sum.js";
-import { readLine, settlementLineJson } from "./settlement-format.js";
+import { lineText, readLine } from "./settlement-format.js";
 import type { Settlement, SettlementLine } from "./types.js";
 
 export const LINE_PROOF_FORMAT = "openprime-line-proof/1";
@@ -59,7 +59,7 @@ export function encodeLineProof({ number, kind, network, height, block, line, pr
     network,
     height,
     block: reverseHex(block),
-    line: settlementLineJson(line),
+    line: JSON.parse(lineText(line)) as object,
     index: proof.index,
     siblings: proof.siblings.map(({ hash, sums }) => ({ hash: hex(hash), ...sumsJson(sums) })),
     totals: { lines: totals.count, ...sumsJson(totals) },

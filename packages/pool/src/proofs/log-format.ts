@@ -25,7 +25,7 @@ export interface LogHeader {
   readonly network: string;
   /** 1, 2, 3… without a gap. */
   readonly segment: number;
-  /** The tip that opened the segment; undefined before the pool had seen one. */
+  /** The tip that the segment belongs to; undefined before the pool had seen one. */
   readonly prevhash: Uint8Array | undefined;
   /** Position that the segment follows. */
   readonly after: bigint;

@@ -6,9 +6,10 @@
  * and no sum is ever negative. The number of lines is part of the root, so the tree has one shape and a line has one place. The bytes are in
  * docs/proofs.md.
  */
-import { sha256 } from "@openprime/bitcoin";
 import { ProofError } from "./errors.js";
 import { MAX_SCRIPT } from "./json-line.js";
+import { AMOUNT_BYTES, MAX_AMOUNT, MAX_WEIGHT, Preimage, WEIGHT_BYTES, within } from "./preimage.js";
+import { atOnce, PAUSE_AFTER, type Steps } from "./steps.js";
 import type { SettlementLine } from "./types.js";
 
 /** What the tree adds up over the lines. In a reversal the amounts are below 0; they count by their absolute value. */
@@ -38,22 +39,31 @@ export interface MerkleSumProof {
   readonly siblings: readonly { readonly hash: Uint8Array; readonly sums: MerkleSums }[];
 }
 
-const LEAF = Buffer.from("openprime-settlement/1 leaf\0", "ascii");
-const NODE = Buffer.from("openprime-settlement/1 node\0", "ascii");
-const ROOT = Buffer.from("openprime-settlement/1 root\0", "ascii");
-
-/** Bytes of a weight and of an amount of satoshis. */
-const WEIGHT_BYTES = 32;
-const AMOUNT_BYTES = 8;
-const MAX_WEIGHT = (1n << 256n) - 1n;
-const MAX_AMOUNT = (1n << 64n) - 1n;
+const HASH_BYTES = 32;
+const SUM_BYTES = WEIGHT_BYTES + 3 * AMOUNT_BYTES;
+const LEAF = new Preimage("openprime-settlement/1 leaf\0", 6 + MAX_SCRIPT + 2 * WEIGHT_BYTES + 5 * AMOUNT_BYTES);
+const NODE = new Preimage("openprime-settlement/1 node\0", 2 * (HASH_BYTES + SUM_BYTES));
+const ROOT = new Preimage("openprime-settlement/1 root\0", 4 + HASH_BYTES + SUM_BYTES);
 /** What four bytes hold: an account, the number of lines. */
 const MAX_UINT32 = 0xffff_ffff;
 
+const EMPTY: Node = { hash: new Uint8Array(HASH_BYTES), sums: { weight: 0n, earned: 0n, paid: 0n, owed: 0n } };
+
+/** The top of a tree. */
+export interface MerkleTop {
+  readonly root: Uint8Array;
+  readonly totals: MerkleTotals;
+}
+
 /** Root and totals over the lines in their order; no lines have a root too. @throws ProofError `proof.overflow` */
-export function merkleSumRoot(lines: readonly SettlementLine[]): { readonly root: Uint8Array; readonly totals: MerkleTotals } {
-  let level: readonly Node[] = lines.map(leaf);
-  while (level.length > 1) level = parents(level);
+export function merkleSumRoot(lines: readonly SettlementLine[]): MerkleTop {
+  return atOnce(merkleSumTop(lines));
+}
+
+/** The same in steps. @throws ProofError (from `next`) */
+export function* merkleSumTop(lines: readonly SettlementLine[]): Steps<MerkleTop> {
+  let level: readonly Node[] = yield* leaves(lines);
+  while (level.length > 1) level = yield* parents(level);
   const top = level[0] ?? EMPTY;
   return { root: rootOf(lines.length, top), totals: { count: lines.length, ...top.sums } };
 }
@@ -64,11 +74,11 @@ export function merkleSumProof(lines: readonly SettlementLine[], index: number):
     throw new ProofError("proof.noSuchLine", `expected a line of 0 to ${lines.length - 1}, got ${index}`);
   }
   const siblings: Node[] = [];
-  let level: readonly Node[] = lines.map(leaf);
+  let level: readonly Node[] = atOnce(leaves(lines));
   for (let place = index; level.length > 1; place >>= 1) {
     const sibling = level[place ^ 1];
     if (sibling !== undefined) siblings.push(sibling);
-    level = parents(level);
+    level = atOnce(parents(level));
   }
   return { index, siblings };
 }
@@ -97,13 +107,21 @@ export function verifyMerkleSumProof(line: SettlementLine, proof: MerkleSumProof
   }
 }
 
+function* leaves(lines: readonly SettlementLine[]): Steps<Node[]> {
+  const nodes: Node[] = [];
+  for (const line of lines) {
+    if (nodes.push(leaf(line)) % PAUSE_AFTER === 0) yield;
+  }
+  return nodes;
+}
+
 /** Two by two; the last of an odd number goes up as it is. */
-function parents(level: readonly Node[]): Node[] {
+function* parents(level: readonly Node[]): Steps<Node[]> {
   const next: Node[] = [];
   for (let i = 0; i < level.length; i += 2) {
     const left = level[i] as Node;
     const right = level[i + 1];
-    next.push(right === undefined ? left : join(left, right));
+    if (next.push(right === undefined ? left : join(left, right)) % PAUSE_AFTER === 0) yield;
   }
   return next;
 }
@@ -115,17 +133,13 @@ function leaf(line: SettlementLine): Node {
   if (!Number.isInteger(account) || account < 0 || account > MAX_UINT32) {
     throw new ProofError("proof.overflow", `expected an account of 0 to ${MAX_UINT32}, got ${account}`);
   }
-  const start = Buffer.alloc(6);
-  start.writeUInt32BE(account);
-  start.writeUInt16BE(script.length, 4);
-  const amounts = [before, earned, fee, paid, balance].map(signed);
-  const weights = [weight, netWeight].map((one) => unsigned(one, WEIGHT_BYTES));
-  const hash = sha256(Buffer.concat([LEAF, start, script, ...weights, ...amounts]));
+  LEAF.start().uint32(account).uint16(script.length).bytes(script).weight(weight).weight(netWeight);
+  const hash = LEAF.signed(before).signed(earned).signed(fee).signed(paid).signed(balance).hash();
   return { hash, sums: { weight, earned: absolute(earned), paid: absolute(paid), owed: balance > 0n ? balance : 0n } };
 }
 
 function join(left: Node, right: Node): Node {
-  const hash = sha256(Buffer.concat([NODE, left.hash, sumBytes(left.sums), right.hash, sumBytes(right.sums)]));
+  const hash = put(put(NODE.start(), left), right).hash();
   const sums: MerkleSums = {
     weight: within(left.sums.weight + right.sums.weight, MAX_WEIGHT),
     earned: within(left.sums.earned + right.sums.earned, MAX_AMOUNT),
@@ -135,39 +149,12 @@ function join(left: Node, right: Node): Node {
   return { hash, sums };
 }
 
-const EMPTY: Node = { hash: new Uint8Array(32), sums: { weight: 0n, earned: 0n, paid: 0n, owed: 0n } };
-
 function rootOf(count: number, top: Node): Uint8Array {
-  const number = Buffer.alloc(4);
-  number.writeUInt32BE(count);
-  return sha256(Buffer.concat([ROOT, number, top.hash, sumBytes(top.sums)]));
+  return put(ROOT.start().uint32(count), top).hash();
 }
 
-function sumBytes({ weight, earned, paid, owed }: MerkleSums): Buffer {
-  return Buffer.concat([unsigned(weight, WEIGHT_BYTES), ...[earned, paid, owed].map((amount) => unsigned(amount, AMOUNT_BYTES))]);
-}
-
-/** Big-endian; `bytes` a multiple of 8. */
-function unsigned(value: bigint, bytes: number): Buffer {
-  within(value, bytes === AMOUNT_BYTES ? MAX_AMOUNT : MAX_WEIGHT);
-  const buffer = Buffer.alloc(bytes);
-  let rest = value;
-  for (let end = bytes; end > 0 && rest > 0n; end -= 8) {
-    buffer.writeBigUInt64BE(BigInt.asUintN(64, rest), end - 8);
-    rest >>= 64n;
-  }
-  return buffer;
-}
-
-/** Two's complement, big-endian. */
-function signed(value: bigint): Buffer {
-  if (BigInt.asIntN(64, value) !== value) throw new ProofError("proof.overflow", `expected satoshis of -2^63 to 2^63 - 1, got ${value}`);
-  return unsigned(BigInt.asUintN(64, value), AMOUNT_BYTES);
-}
-
-function within(value: bigint, most: bigint): bigint {
-  if (value < 0n || value > most) throw new ProofError("proof.overflow", `expected a sum of 0 to ${most}, got ${value}`);
-  return value;
+function put(into: Preimage, { hash, sums: { weight, earned, paid, owed } }: Node): Preimage {
+  return into.bytes(hash).weight(weight).amount(earned).amount(paid).amount(owed);
 }
 
 function absolute(value: bigint): bigint {

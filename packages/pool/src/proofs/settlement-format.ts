@@ -6,10 +6,13 @@
  */
 import { NETWORKS, type NetworkName, reverseHex, sha256 } from "@openprime/bitcoin";
 import { RewardsError, type SchemeOptions, schemeFromJson, schemeToJson } from "@openprime/rewards";
+import { DocumentWriter } from "./document-writer.js";
 import { ProofError } from "./errors.js";
 import { hex } from "./hex.js";
-import { LineFields } from "./json-line.js";
-import { merkleSumRoot } from "./merkle-sum.js";
+import { LineFields, MAX_SCRIPT } from "./json-line.js";
+import { type MerkleTotals, merkleSumTop } from "./merkle-sum.js";
+import { MAX_WEIGHT } from "./preimage.js";
+import { atOnce, PAUSE_AFTER, type Steps } from "./steps.js";
 import type { Settlement, SettlementEntry, SettlementLine, SettlementWindow } from "./types.js";
 
 /** The first field of each document. */
@@ -27,26 +30,53 @@ const WEIGHT = 256;
 const UINT32 = 0xffff_ffff;
 const INT32 = 0x7fff_ffff;
 
+/** What is in front of an entry's amounts. */
+const AMOUNTS = '"amounts":[';
+/** Characters of a list of amounts that are read in one go. */
+const PIECE_LENGTH = 16 * 1024;
+
 const NETWORK_NAMES = Object.keys(NETWORKS) as NetworkName[];
+
+/** A settlement as it is published. */
+export interface EncodedSettlement {
+  readonly text: string;
+  /** sha256 of the text: what the next settlement names as `previous`. */
+  readonly hash: Uint8Array;
+  /** Over the lines. */
+  readonly root: Uint8Array;
+}
 
 /**
  * The document of a settlement.
  *
  * @param settlement the root is worked out; one that is given is not looked at
- * @returns the text, its sha256 (what the next settlement names as `previous`), and the root over the lines
  * @throws ProofError for values that the format can't hold, or lines out of order
  */
-export function encodeSettlement(settlement: Omit<Settlement, "root">): {
-  readonly text: string;
-  readonly hash: Uint8Array;
-  readonly root: Uint8Array;
-} {
-  checkOrder(settlement);
-  const { lines, root } = encodeLines(settlement);
+export function encodeSettlement(settlement: Omit<Settlement, "root">): EncodedSettlement {
+  return atOnce(settlementEncoding(settlement));
+}
+
+/** `encodeSettlement` in steps. @throws ProofError (from `next`) */
+export function* settlementEncoding(settlement: Omit<Settlement, "root">): Steps<EncodedSettlement> {
+  const { kind, entries, lines } = settlement;
+  yield* checkOrder(settlement);
+  const { root, totals } = yield* merkleSumTop(lines);
+  const document = new DocumentWriter();
+  const header = headerText(settlement, entries.length, lines.length);
   // What is written must be read again: a value out of range is told here, not at the miner's.
-  readLines(lines);
-  const text = `${lines.join("\n")}\n`;
-  return { text, hash: settlementHash(text), root };
+  readHeader(LineFields.parse(document.add(header), header));
+  for (const entry of entries) {
+    const text = yield* entryText(entry);
+    yield* readEntry(document.add(text), text);
+  }
+  for (const line of lines) {
+    const text = lineText(line);
+    const number = document.add(text);
+    if (!canReadLine(line, kind)) readLine(LineFields.parse(number, text), kind);
+    if (number % PAUSE_AFTER === 0) yield;
+  }
+  document.add(totalsText(totals, root));
+  return { ...document.end(), root };
 }
 
 /** sha256 of a document's text. */
@@ -60,55 +90,48 @@ export function settlementHash(text: string): Uint8Array {
  * @throws ProofError with the line and field of the first thing that is not as `encodeSettlement` writes it, wrong totals and a wrong root included
  */
 export function decodeSettlement(text: string): Settlement {
+  return atOnce(settlementDecoding(text));
+}
+
+/** `decodeSettlement` in steps. @throws ProofError (from `next`) */
+export function* settlementDecoding(text: string): Steps<Settlement> {
   if (text.length > MAX_SETTLEMENT_LENGTH) {
     throw new ProofError("proof.tooLarge", `expected a settlement of at most ${MAX_SETTLEMENT_LENGTH} characters, got ${text.length}`);
   }
   const texts = text.split("\n");
   if (texts.pop() !== "") throw new ProofError("proof.badLine", "expected a text that ends with the end of a line, got one cut short");
-  const settlement = readLines(texts);
-  checkOrder(settlement);
-  const { lines: written, root } = encodeLines(settlement);
-  for (const [i, wanted] of written.entries()) {
-    if (texts[i] !== wanted) throw difference(i + 1, wanted, texts[i] as string, i === written.length - 1);
-  }
-  return { ...settlement, root };
-}
-
-/** The values of a document's lines, each in its range; order, spelling and totals are not looked at. */
-function readLines(texts: readonly string[]): Omit<Settlement, "root"> {
-  const { header, entryCount, lineCount } = readHeader(LineFields.parse(1, texts[0] ?? ""));
+  const first = texts[0] ?? "";
+  const { header, entryCount, lineCount } = readHeader(LineFields.parse(1, first));
   const expected = 2 + entryCount + lineCount;
   if (texts.length !== expected) {
     const wanted = `${expected} lines for ${entryCount} entries and ${lineCount} accounts`;
     throw ProofError.at("proof.badLine", 1, "lines", wanted, String(texts.length));
   }
-  const line = (number: number): LineFields => LineFields.parse(number, texts[number - 1] as string);
-  const entries = Array.from({ length: entryCount }, (_, i) => readEntry(line(2 + i)));
-  const lines = Array.from({ length: lineCount }, (_, i) => readLine(line(2 + entryCount + i), header.kind));
-  return { ...header, entries, lines };
+  checkSpelling(1, headerText(header, entryCount, lineCount), first);
+  const entries: SettlementEntry[] = [];
+  for (let number = 2; number < 2 + entryCount; number++) {
+    const found = texts[number - 1] as string;
+    const entry = yield* readEntry(number, found);
+    checkSpelling(number, yield* entryText(entry), found);
+    entries.push(entry);
+  }
+  const lines: SettlementLine[] = [];
+  for (let number = 2 + entryCount; number < expected; number++) {
+    const found = texts[number - 1] as string;
+    const line = readLine(LineFields.parse(number, found), header.kind);
+    checkSpelling(number, lineText(line), found);
+    if (lines.push(line) % PAUSE_AFTER === 0) yield;
+  }
+  const settlement = { ...header, entries, lines };
+  yield* checkOrder(settlement);
+  const { root, totals } = yield* merkleSumTop(lines);
+  checkTotals(expected, totalsText(totals, root), texts[expected - 1] as string);
+  return { ...settlement, root };
 }
 
 type Header = Omit<Settlement, "entries" | "lines" | "root">;
 
-function encodeLines(settlement: Omit<Settlement, "root">): { lines: string[]; root: Uint8Array } {
-  const { root, totals } = merkleSumRoot(settlement.lines);
-  const lines = [
-    headerText(settlement),
-    ...settlement.entries.map(entryText),
-    ...settlement.lines.map((line) => JSON.stringify(settlementLineJson(line))),
-    JSON.stringify({
-      lines: totals.count,
-      weight: String(totals.weight),
-      earned: String(totals.earned),
-      paid: String(totals.paid),
-      owed: String(totals.owed),
-      root: hex(root),
-    }),
-  ];
-  return { lines, root };
-}
-
-function headerText(s: Omit<Settlement, "root">): string {
+function headerText(s: Header, entries: number, lines: number): string {
   return JSON.stringify({
     format: SETTLEMENT_FORMAT,
     number: s.number,
@@ -143,8 +166,8 @@ function headerText(s: Omit<Settlement, "root">): string {
       blockWeights: s.window.blockWeights.map(String),
       logHash: s.window.logHash === undefined ? null : hex(s.window.logHash),
     },
-    entries: s.entries.length,
-    lines: s.lines.length,
+    entries,
+    lines,
   });
 }
 
@@ -152,29 +175,26 @@ function outputJson({ script, value }: { readonly script: Uint8Array; readonly v
   return { script: hex(script), value: String(value) };
 }
 
-function entryText({ id, kind, block, txid, amounts }: SettlementEntry): string {
-  return JSON.stringify({
-    entry: String(id),
-    kind,
-    block: block === undefined ? null : reverseHex(block),
-    txid: txid === undefined ? null : reverseHex(txid),
-    amounts: amounts.map(({ script, amount }) => ({ script: hex(script), amount: String(amount) })),
-  });
+function* entryText({ id, kind, block, txid, amounts }: SettlementEntry): Steps<string> {
+  const hashes = [block, txid].map((hash) => (hash === undefined ? "null" : `"${reverseHex(hash)}"`));
+  let list = "";
+  for (const [i, { script, amount }] of amounts.entries()) {
+    list += `${i === 0 ? "" : ","}{"script":"${hex(script)}","amount":"${amount}"}`;
+    if (i % PAUSE_AFTER === 0) yield;
+  }
+  return `{"entry":"${id}","kind":"${kind}","block":${hashes[0]},"txid":${hashes[1]},${AMOUNTS}${list}]}`;
 }
 
-/** An account's line as it stands in the document. */
-export function settlementLineJson(line: SettlementLine): object {
-  return {
-    account: line.account,
-    script: hex(line.script),
-    weight: String(line.weight),
-    netWeight: String(line.netWeight),
-    before: String(line.before),
-    earned: String(line.earned),
-    fee: String(line.fee),
-    paid: String(line.paid),
-    balance: String(line.balance),
-  };
+/** An account's line as it stands in the document. By hand: there are as many as accounts. */
+export function lineText({ account, script, weight, netWeight, before, earned, fee, paid, balance }: SettlementLine): string {
+  const weights = `"weight":"${weight}","netWeight":"${netWeight}"`;
+  const amounts = `"before":"${before}","earned":"${earned}","fee":"${fee}","paid":"${paid}","balance":"${balance}"`;
+  return `{"account":${account},"script":"${hex(script)}",${weights},${amounts}}`;
+}
+
+function totalsText({ count, weight, earned, paid, owed }: MerkleTotals, root: Uint8Array): string {
+  const sums = { weight: String(weight), earned: String(earned), paid: String(paid), owed: String(owed) };
+  return JSON.stringify({ lines: count, ...sums, root: hex(root) });
 }
 
 function readHeader(fields: LineFields): { header: Header; entryCount: number; lineCount: number } {
@@ -237,14 +257,29 @@ function readWindow(fields: LineFields): SettlementWindow {
   };
 }
 
-function readEntry(fields: LineFields): SettlementEntry {
-  return {
-    id: fields.decimal("entry", INT64),
-    kind: fields.word("kind", ["receipt", "spend", "credit", "reversal"]),
-    block: fields.nullable("block", (name) => fields.displayHash(name)),
-    txid: fields.nullable("txid", (name) => fields.displayHash(name)),
-    amounts: fields.objects("amounts", (item) => ({ script: item.script("script"), amount: item.decimal("amount", INT64, true) })),
-  };
+/** An entry's values, checked. The amounts stand last, and may be as many as accounts: they are read in pieces. */
+function* readEntry(line: number, text: string): Steps<SettlementEntry> {
+  const at = text.indexOf(AMOUNTS);
+  const start = at === -1 ? text.length : at + AMOUNTS.length;
+  const fields = LineFields.parse(line, at === -1 ? text : `${text.slice(0, start)}]}`);
+  const id = fields.decimal("entry", INT64);
+  const kind = fields.word("kind", ["receipt", "spend", "credit", "reversal"]);
+  const [block, txid] = ["block", "txid"].map((hash) => fields.nullable(hash, (name) => fields.displayHash(name)));
+  const amounts = readAmounts(fields, 0);
+  const end = text.length - "]}".length;
+  for (let from = start; from < end; ) {
+    const next = text.indexOf("},{", from + PIECE_LENGTH);
+    const to = next === -1 ? end : next + 1;
+    amounts.push(...readAmounts(LineFields.parse(line, `{${AMOUNTS}${text.slice(from, to)}]}`), amounts.length));
+    from = to + 1;
+    yield;
+  }
+  return { id, kind, block, txid, amounts };
+}
+
+/** @param first place of the first of them in the entry */
+function readAmounts(fields: LineFields, first: number): { script: Uint8Array; amount: bigint }[] {
+  return fields.objects("amounts", (item) => ({ script: item.script("script"), amount: item.decimal("amount", INT64, true) }), first);
 }
 
 /** An account's line, its values checked by themselves. */
@@ -269,46 +304,67 @@ export function readLine(fields: LineFields, kind: Settlement["kind"]): Settleme
   };
 }
 
+/** Whether `readLine` takes what is written of a line. Much cheaper than to read it; `readLine` says what is wrong where something is. */
+function canReadLine(
+  { account, script, weight, netWeight, before, earned, fee, paid, balance }: SettlementLine,
+  kind: Header["kind"],
+): boolean {
+  const named = Number.isInteger(account) && account >= 1 && account <= INT32 && script.length >= 1 && script.length <= MAX_SCRIPT;
+  const weights = weight >= 0n && weight <= MAX_WEIGHT && netWeight >= 0n && netWeight <= MAX_WEIGHT;
+  const amounts = [before, earned, fee, paid, balance].every((amount) => BigInt.asIntN(64, amount) === amount);
+  const oneWay = [earned, fee, paid].every((amount) => (kind === "settlement" ? amount >= 0n : amount <= 0n));
+  return named && weights && amounts && oneWay;
+}
+
 /** Entries by id, the amounts of each and all lines by script, none twice. */
-function checkOrder({ entries, lines, poolScripts }: Omit<Settlement, "root">): void {
-  checkScripts(poolScripts, (i) => ({ line: 1, field: `poolScripts[${i}]` }));
+function* checkOrder({ entries, lines, poolScripts }: Omit<Settlement, "root">): Steps<void> {
+  yield* checkScripts(
+    poolScripts.map((script) => ({ script })),
+    (i) => ({ line: 1, field: `poolScripts[${i}]` }),
+  );
   for (const [i, { id, amounts }] of entries.entries()) {
     const before = entries[i - 1]?.id;
     if (before !== undefined && id <= before) throw ProofError.at("proof.order", 2 + i, "entry", `an id above ${before}`, String(id));
-    checkScripts(
-      amounts.map(({ script }) => script),
-      (j) => ({ line: 2 + i, field: `amounts[${j}].script` }),
-    );
+    yield* checkScripts(amounts, (j) => ({ line: 2 + i, field: `amounts[${j}].script` }));
   }
-  checkScripts(
-    lines.map(({ script }) => script),
-    (i) => ({ line: 2 + entries.length + i, field: "script" }),
-  );
+  yield* checkScripts(lines, (i) => ({ line: 2 + entries.length + i, field: "script" }));
 }
 
-function checkScripts(scripts: readonly Uint8Array[], place: (index: number) => { line: number; field: string }): void {
-  for (const [i, script] of scripts.entries()) {
-    const before = scripts[i - 1];
-    if (before === undefined || Buffer.compare(before, script) < 0) continue;
-    const { line, field } = place(i);
-    throw ProofError.at("proof.order", line, field, `a script after ${hex(before)}`, hex(script));
+function* checkScripts(
+  ascending: readonly { readonly script: Uint8Array }[],
+  place: (index: number) => { line: number; field: string },
+): Steps<void> {
+  for (let i = 1; i < ascending.length; i++) {
+    const { script: before } = ascending[i - 1] as { readonly script: Uint8Array };
+    const { script } = ascending[i] as { readonly script: Uint8Array };
+    if (Buffer.compare(before, script) >= 0) {
+      const { line, field } = place(i);
+      throw ProofError.at("proof.order", line, field, `a script after ${hex(before)}`, hex(script));
+    }
+    if (i % PAUSE_AFTER === 0) yield;
   }
 }
 
-function difference(line: number, wanted: string, found: string, last: boolean): ProofError {
-  const [good, bad] = [JSON.parse(wanted), parsed(found)] as Record<string, unknown>[];
-  for (const [field, value] of Object.entries(good as object)) {
-    const other = bad?.[field];
-    if (last && JSON.stringify(other) !== JSON.stringify(value)) {
-      return ProofError.at("proof.totals", line, field, String(value), other === undefined ? "nothing" : String(other));
+/** The one spelling of a line. */
+function checkSpelling(line: number, wanted: string, found: string): void {
+  if (found !== wanted) throw ProofError.at("proof.notCanonical", line, "", wanted.slice(0, 200), found);
+}
+
+/** The last line; an error names the first field that is not as it must be. */
+function checkTotals(line: number, wanted: string, found: string): void {
+  const fields = parsed(found);
+  for (const [field, value] of Object.entries(JSON.parse(wanted) as object)) {
+    const other = fields?.[field];
+    if (JSON.stringify(other) !== JSON.stringify(value)) {
+      throw ProofError.at("proof.totals", line, field, String(value), other === undefined ? "nothing" : String(other));
     }
   }
-  return ProofError.at("proof.notCanonical", line, "", wanted.slice(0, 200), found);
+  checkSpelling(line, wanted, found);
 }
 
-function parsed(text: string): unknown {
+function parsed(text: string): Record<string, unknown> | undefined {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text) as Record<string, unknown>;
   } catch {
     return undefined;
   }

@@ -181,9 +181,10 @@ export class ModelBooks implements ChainBooks {
     return this.coins.has(nameOf(outpoint));
   }
 
-  begin(position: ChainPosition): Promise<void> {
+  begin(position: ChainPosition, before: readonly ChainPosition[]): Promise<void> {
     return this.#transact("begin", () => {
       if (this.rows.length > 0) throw new Error("begun already");
+      for (const known of before) this.rows.push({ position: known, made: [], spent: [], outcome: "none" });
       this.rows.push({ position, made: [], spent: [], outcome: "none" });
     });
   }

@@ -27,7 +27,7 @@ const coinsAtStart = new Set<string>();
 
 async function start(): Promise<void> {
   follower = new ChainFollower(
-    { pollMs: 20, retryMs: 5, fallenBackMs: 0 },
+    { pollMs: 20, retryMs: 5, fallenBackMs: 0, knownBefore: 0 },
     { node: client, books, readPrimeId: () => undefined, log, metrics: new Registry() },
   );
   await follower.start();

@@ -16,7 +16,7 @@ import {
 } from "./follower-model.js";
 import { type LogLines, logLines } from "./log-lines.js";
 
-const OPTIONS: ChainFollowerOptions = { pollMs: 10_000, retryMs: 1000, fallenBackMs: 120_000 };
+const OPTIONS: ChainFollowerOptions = { pollMs: 10_000, retryMs: 1000, fallenBackMs: 120_000, knownBefore: 0 };
 const START = 20;
 
 class World {
@@ -32,10 +32,10 @@ class World {
     this.follower = this.make();
   }
 
-  make(): ChainFollower {
+  make(options: ChainFollowerOptions = OPTIONS): ChainFollower {
     this.registry.clear();
     const { node, books, pauses, registry } = this;
-    const follower = new ChainFollower(OPTIONS, {
+    const follower = new ChainFollower(options, {
       node,
       books,
       readPrimeId,
@@ -330,6 +330,20 @@ describe("reorganisations", () => {
     await world.settle();
     world.inStep();
     expect(world.books.cursor()?.height).toBe(25);
+  });
+
+  it("that take the first block of new books are followed down to what they know before it", async () => {
+    world.make({ ...OPTIONS, knownBefore: 3 });
+    await world.started();
+    const { node, books } = world;
+    expect(books.cursor()?.height).toBe(START);
+    node.branch(2, 4);
+    await world.settle();
+    world.inStep(START - 3);
+    expect(world.events.filter((event) => event.startsWith("-"))).toEqual([`-${START}`, `-${START - 1}`]);
+    node.branch(7, 12);
+    await world.once();
+    expect(world.logs.saying("do not follow")).toMatchObject([{ reason: "noCommonBlock" }]);
   });
 
   it("below the books' first block, or to another chain, change nothing until the node is right again", async () => {

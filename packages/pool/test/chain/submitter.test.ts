@@ -7,6 +7,7 @@ import { Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type BlockOutcome, type BlockStore, BlockSubmitter } from "../../src/chain/index.js";
 import { readSubmitAnswer } from "../../src/chain/submit-answer.js";
+import type { RecordedBlock } from "../../src/ledger/index.js";
 import type { BlockCandidate, Parent } from "../../src/work/index.js";
 import { FakeNode, RpcFailure } from "./fake-node.js";
 import { type LogLines, logLines } from "./log-lines.js";
@@ -21,13 +22,15 @@ const submitters: BlockSubmitter[] = [];
 class FakeStore implements BlockStore {
   readonly events: string[] = [];
   readonly outcomes: BlockOutcome[] = [];
+  readonly recorded: RecordedBlock[] = [];
   failures = 0;
   hangs = false;
 
-  async record(candidate: BlockCandidate): Promise<void> {
+  async record(block: RecordedBlock): Promise<void> {
     if (this.hangs) await new Promise(() => undefined);
     if (this.failures-- > 0) throw new Error("no database");
-    this.events.push(`record ${reverseHex(candidate.hash)}`);
+    this.recorded.push(block);
+    this.events.push(`record ${reverseHex(block.hash)}`);
   }
 
   async outcome(hash: Uint8Array, outcome: BlockOutcome): Promise<void> {
@@ -111,7 +114,7 @@ function candidate(transactions: readonly Uint8Array[], parentState: Parent["sta
 
 const until = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 10_000, interval: 2 });
 const never = (): Promise<readonly Uint8Array[]> => Promise.reject(new Error("must not be asked"));
-const files = (): Promise<string[]> => readdir(join(dataDir, "blocks")).catch(() => []);
+const files = async (): Promise<string[]> => (await readdir(join(dataDir, "blocks")).catch(() => [])).sort();
 
 describe("a found block", () => {
   it("without transactions is recorded, then submitted at once", async () => {
@@ -131,7 +134,7 @@ describe("a found block", () => {
     await submitter.idle();
     const hash = reverseHex(block.hash);
     expect(store.events).toEqual([`record ${hash}`, `outcome ${hash} accepted`]);
-    expect(await onDisk).toEqual([`${hash}.hex`]);
+    expect(await onDisk).toEqual([`${hash}.claim.json`, `${hash}.hex`]);
     expect(await files()).toEqual([]);
     expect(poked).toBe(1);
     expect(await registry.metrics()).toContain('openprime_blocks_total{outcome="accepted"} 1');
@@ -284,7 +287,7 @@ describe("nothing is lost", () => {
     first.found(block, never);
     await until(() => expect(logs.saying("the node did not answer").length).toBeGreaterThan(0));
     await first.stop();
-    expect(await files()).toEqual([`${reverseHex(block.hash)}.hex`]);
+    expect(await files()).toContain(`${reverseHex(block.hash)}.hex`);
     const hex = await readFile(join(dataDir, "blocks", `${reverseHex(block.hash)}.hex`), "utf8");
     node.down = false;
     const submitted: string[] = [];
@@ -293,11 +296,69 @@ describe("nothing is lost", () => {
       return "duplicate";
     };
     const second = make();
+    await second.restoreClaims();
     expect(await second.start()).toBe(1);
     await second.idle();
     expect(submitted).toEqual([hex]);
     expect(store.events).toContain(`outcome ${reverseHex(block.hash)} duplicate`);
     expect(await files()).toEqual([]);
+  });
+
+  it("over a stop while the books are away: the claim is recorded at the next start, before the block is submitted", async () => {
+    store.hangs = true;
+    node.down = true;
+    const finder = { script: randomBytes(22), address: "bcrt1qfinder" };
+    const blocks = [
+      { ...candidate([]), splitId: undefined, pin: 2n ** 62n, finder },
+      { ...candidate([]), splitId: 7n, username: Uint8Array.from([0, 255]) },
+      // The gateway submits it to its own node; the pool never had its transactions.
+      candidate([transaction()]),
+    ];
+    const first = make();
+    registry = new Registry();
+    for (const block of blocks) first.found(block, () => new Promise((_, reject) => setImmediate(reject, new Error("it left"))));
+    await until(() => expect(node.calls.length).toBeGreaterThanOrEqual(3));
+    await first.stop();
+    expect(store.recorded).toEqual([]);
+
+    store.hangs = false;
+    node.down = false;
+    const second = make();
+    expect(await second.restoreClaims()).toBe(3);
+    expect(node.calls).not.toContain("submitblock");
+    const byHash = (a: RecordedBlock, b: RecordedBlock): number => Buffer.compare(a.hash, b.hash);
+    const plain = ({ jobId, jobSerial, parent, ...block }: BlockCandidate): RecordedBlock => ({
+      ...block,
+      ...{ hash: Uint8Array.from(block.hash), header: Uint8Array.from(block.header), coinbase: Uint8Array.from(block.coinbase) },
+      username: Uint8Array.from(block.username),
+      parent: { hash: Uint8Array.from(parent.hash) },
+      finder: block.finder && { ...block.finder, script: Uint8Array.from(block.finder.script) },
+    });
+    expect(store.recorded.sort(byHash)).toEqual(blocks.map(plain).sort(byHash));
+    expect(await second.start()).toBe(2);
+    await second.idle();
+    expect(store.outcomes.map(({ status }) => status)).toEqual(["accepted", "accepted"]);
+    expect(await files()).toEqual([]);
+    expect(await second.restoreClaims()).toBe(0);
+  });
+
+  it("by a claim that can't be read, or that the books refuse once more: its file stays", async () => {
+    const unread = `${"ab".repeat(32)}.claim.json`;
+    await mkdir(join(dataDir, "blocks"));
+    await writeFile(join(dataDir, "blocks", unread), '{"hash":"00"}');
+    expect(await make().restoreClaims()).toBe(0);
+    expect(await files()).toEqual([unread]);
+    expect(logs.saying("can't be read")).toHaveLength(1);
+    store.hangs = true;
+    const first = make();
+    registry = new Registry();
+    first.found(candidate([]), never);
+    await until(() => expect(node.calls).toContain("submitblock"));
+    await first.stop();
+    store.hangs = false;
+    store.failures = 1;
+    await expect(make().restoreClaims()).rejects.toThrow("no database");
+    expect(await files()).toHaveLength(3);
   });
 
   it("by files that are none of ours, or half written", async () => {
@@ -332,7 +393,7 @@ describe("nothing is lost", () => {
     submitter.found(candidate([]), never);
     await until(() => expect(store.outcomes).toHaveLength(1));
     expect(store.outcomes[0]!.status).toBe("accepted");
-    expect(logs.saying("could not be written to disk")).toHaveLength(1);
+    expect(logs.saying("could not be written to disk")).toHaveLength(2);
     await submitter.idle();
   });
 });

@@ -166,6 +166,31 @@ describe.each(["embedded", "external"] as const)("share log on the %s database",
       await expect(closing.openSegment(undefined)).rejects.toMatchObject({ code: "ledger.closed" });
     });
 
+    test("no split is taken while the database hangs: it could be lost after it was given away", async () => {
+      const hanging = await open({ splitPatienceMs: 20 });
+      const split = () => ({
+        ...{ id: hanging.nextSplitId(), sessionId: 1n, coinbaserId: 1, value: 9n, prevhash: hash("parent"), outputs: [] },
+        ...{ position: 0n, offeredAt: Date.now(), finder: undefined, feePpm: 0 },
+      });
+      expect(hanging.appendSplit(split())).toBe(true);
+      const client = await database.connect();
+      try {
+        await client.query("BEGIN");
+        await client.query("LOCK TABLE splits IN ACCESS EXCLUSIVE MODE");
+        const before = hanging.nextSplitId();
+        await until(() => !hanging.appendSplit(split()), "a split that is not taken");
+        const given = hanging.nextSplitId() - before;
+        await client.query("COMMIT");
+        await until(() => hanging.waiting === 0 && hanging.appendSplit(split()), "the log's return");
+        await hanging.close();
+        expect(await rows("SELECT count(*)::int AS count FROM splits WHERE id >= $1", [String(before)])).toEqual([
+          { count: Number(given) + 1 },
+        ]);
+      } finally {
+        await client.end();
+      }
+    });
+
     test("a segment is opened in the order of the queue", async () => {
       await open();
       const before = append(log as ShareLog, share("before the tip"));
@@ -179,6 +204,53 @@ describe.each(["embedded", "external"] as const)("share log on the %s database",
       expect(await segmentOf("after the tip")).toBe(first + 1);
       await log?.close();
       expect((await open()).segment).toBe(first + 1);
+    });
+
+    test("a segment that is cut goes on, on its tip and with its figures, after a restart too; one that is not open is left alone", async () => {
+      await open();
+      const heard: unknown[] = [];
+      const follow = () =>
+        log?.follow({
+          segmentOpened: (segment, worth) => heard.push([segment, worth]),
+          shareCommitted: () => undefined,
+          shareVoided: () => undefined,
+        });
+      follow();
+      const worth = { bits: 0x170331db, subsidy: 312_500_000n, averageFees: 2n ** 53n };
+      const tip = hash("cut tip").slice();
+      const first = (await log?.openSegment(tip, worth)) as number;
+      tip.fill(0);
+      const before = append(log as ShareLog, share("before the cut"));
+      const cuts = [log?.cutSegment(first), log?.cutSegment(first)];
+      const after = append(log as ShareLog, share("after the cut"));
+      expect(await Promise.all([before, ...cuts, after])).toEqual(["committed", first + 1, first + 1, "committed"]);
+      await log?.close();
+      await open();
+      follow();
+      expect(log?.prevhash).toEqual(Buffer.from(hash("cut tip")));
+      expect(await log?.cutSegment(first)).toBe(first + 1);
+      expect(await log?.cutSegment(first + 1)).toBe(first + 2);
+      expect(heard).toEqual([first, first + 1, first + 2].map((id) => [id, worth]));
+      const stored = await rows("SELECT * FROM segments WHERE id >= $1 ORDER BY id", [first]);
+      for (const row of stored) {
+        expect(row).toMatchObject({ prevhash: Buffer.from(hash("cut tip")), bits: String(worth.bits), subsidy: String(worth.subsidy) });
+        expect(row.average_fees).toBe(String(worth.averageFees));
+      }
+      expect(stored.map(({ after_position }) => BigInt(after_position) - BigInt(stored[0].after_position))).toEqual([0n, 1n, 2n]);
+      const segments = await rows("SELECT segment FROM shares WHERE hash = ANY ($1) ORDER BY position", [
+        ["before the cut", "after the cut"].map((seed) => Buffer.from(share(seed).hash)),
+      ]);
+      expect(segments).toEqual([{ segment: first }, { segment: first + 1 }]);
+      // A tip that came first has ended the segment already; and what is not known of a tip stays unknown.
+      const next = log?.openSegment(hash("cut tip 2"), { bits: 1 });
+      expect(await log?.cutSegment(first + 2)).toBe(await next);
+      await log?.openSegment(undefined);
+      await log?.cutSegment(first + 4);
+      const plain = "SELECT prevhash, bits, subsidy, average_fees FROM segments WHERE id > $1 ORDER BY id";
+      const none = { prevhash: null, bits: null, subsidy: null, average_fees: null };
+      expect(await rows(plain, [first + 2])).toEqual([{ ...none, prevhash: Buffer.from(hash("cut tip 2")), bits: "1" }, none, none]);
+      await log?.close();
+      expect((await open()).prevhash).toBeUndefined();
     });
 
     test("tentative shares are taken back once, by entries of the log; confirmed ones stay", async () => {

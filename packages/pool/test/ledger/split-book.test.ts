@@ -1,6 +1,6 @@
 /** Splits over the durable log, sessions and blocks, on the embedded database. */
 import { perShare, type Scheme, solo, tides, type WindowWeights } from "@openprime/rewards";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   Blocks,
   checkBooks,
@@ -490,5 +490,124 @@ describe("split book", () => {
     await database.pool.query("UPDATE shares SET position = 1000000 WHERE position = 1");
     const differences = await checkBooks(database);
     expect(new Set(differences.map(({ kind }) => kind))).toEqual(new Set(["sums", "void", "position"]));
+  });
+});
+
+describe("the end of a segment", () => {
+  const home = temporaryDirectory();
+  const logger = new MemoryLogger();
+  let database: Database;
+  let log: ShareLog;
+  let count = 0;
+
+  beforeAll(async () => {
+    database = await openDatabase({ embedded: { dataDir: home.path } }, { log: logger });
+  });
+  beforeEach(async () => {
+    logger.lines.length = 0;
+    log = await ShareLog.open(database, { operatorScript: OPERATOR });
+  });
+  afterEach(async () => {
+    await log.close();
+    vi.restoreAllMocks();
+  });
+  afterAll(async () => {
+    await database.close();
+    home.remove();
+  });
+
+  const open = (size: () => bigint | undefined, scheme: Scheme = windowed) =>
+    SplitBook.open(
+      { dust: 546n, threshold: 546n, inactiveBlocks: 1000, mode: "direct", feePpm: 0 },
+      {
+        log,
+        scheme,
+        balances: new FakeBalances(hash("no tip")),
+        targets: () => {
+          const units = size();
+          return units === undefined ? undefined : { difficultyOne: DIFFICULTY_ONE, target: DIFFICULTY_ONE / units };
+        },
+        maxValue: () => 10n * VALUE,
+        payee: () => ({ dustLimit: 294n, legacySigops: false }),
+        now: () => 0,
+        logger,
+      },
+    );
+  const mine = (shares: number, weight: bigint) =>
+    Promise.all(
+      Array.from({ length: shares }, () => append(log, share(`end ${count++}`, { prevhash: PARENT, account: script(count % 5), weight }))),
+    );
+  const settled = () => log.exclusive("wait", async () => undefined);
+
+  test("comes with the tip, or when it weighs its part of the window and has shares enough; asked for once, however long that takes", async () => {
+    const first = await log.openSegment(hash("end tip 1"));
+    const book = await open(() => 512n * 5000n);
+    const cut = vi.spyOn(log, "cutSegment");
+    await mine(4095, 10n);
+    expect(book.weigh(10n ** 12n).totalWeight).toBeGreaterThan(5000n);
+    expect(cut).not.toHaveBeenCalled();
+    // All these are queued before the segment can end.
+    await mine(5000, 1n);
+    await settled();
+    expect(cut.mock.calls).toEqual([[first]]);
+    expect(log.segment).toBe(first + 1);
+    // Shares enough, too little weight.
+    await mine(4999, 1n);
+    await settled();
+    expect(log.segment).toBe(first + 1);
+    await mine(1, 1n);
+    await settled();
+    expect(log.segment).toBe(first + 2);
+    expect(log.prevhash).toEqual(hash("end tip 1"));
+    // The tip ends one too, and counting begins again.
+    await mine(4000, 10n);
+    await log.openSegment(hash("end tip 2"));
+    await mine(4000, 10n);
+    await settled();
+    expect(log.segment).toBe(first + 3);
+    expect(await checkBooks(database)).toEqual([]);
+  });
+
+  test("after a restart what the open segment weighs is known, and the window of cut segments weighs the same", async () => {
+    const first = await log.openSegment(hash("end tip 3"));
+    let book = await open(() => 512n * 20_000n);
+    await mine(4000, 4n);
+    const sizes = [10n, 9_999n, 16_000n, 30_001n, 60_000n];
+    const before = sizes.map((size) => book.weigh(size));
+    await log.close();
+    log = await ShareLog.open(database, { operatorScript: OPERATOR });
+    book = await open(() => 512n * 20_000n);
+    expect(sizes.map((size) => book.weigh(size))).toEqual(before);
+    await mine(4096, 1n);
+    await settled();
+    expect(log.segment).toBe(first + 1);
+    expect(log.prevhash).toEqual(Buffer.from(hash("end tip 3")));
+  });
+
+  test("comes with the tip alone where the window counts blocks, where there is none, and where its size is not known", async () => {
+    await log.openSegment(hash("end tip 4"));
+    const cut = vi.spyOn(log, "cutSegment");
+    await open(() => 8n, { ...windowed, window: { kind: "blocks", count: 2 } });
+    await open(() => 8n, solo());
+    await open(() => 8n, perShare("pps"));
+    await open(() => undefined);
+    await mine(4200, 1n);
+    expect(cut).not.toHaveBeenCalled();
+  });
+
+  test("that fails is told, and asked for again after as many shares more", async () => {
+    const first = await log.openSegment(hash("end tip 5"));
+    await open(() => 8n);
+    const cut = vi.spyOn(log, "cutSegment").mockRejectedValueOnce(new Error("no luck"));
+    await mine(8100, 1n);
+    expect(cut).toHaveBeenCalledTimes(1);
+    expect(logger.lines.filter(({ level }) => level === "error")).toEqual([
+      { level: "error", fields: { segment: first, error: "no luck" }, message: "cutting a segment of the share log failed" },
+    ]);
+    // The rest of the batch that asked is counted before the failure is heard of.
+    await mine(1200, 1n);
+    await settled();
+    expect(cut).toHaveBeenCalledTimes(2);
+    expect(log.segment).toBe(first + 1);
   });
 });

@@ -200,11 +200,11 @@ test(`${BLOCKS} blocks, seed ${SEED}: the books and every audit are clean`, { ti
   const life = new Life(folder);
   await life.start();
   const first = (await node.tip()).height;
-  try {
-    while ((await node.tip()).height < first + BLOCKS) await life.step();
-  } catch (cause) {
-    throw new Error(`after ${JSON.stringify(life.counts)}; the pool's last words:\n${life.lastWords}`, { cause });
-  }
+  const told = async <T>(work: Promise<T>): Promise<T> =>
+    work.catch((cause: unknown) => {
+      throw new Error(`after ${JSON.stringify(life.counts)}; the pool's last words:\n${life.lastWords}`, { cause });
+    });
+  while ((await node.tip()).height < first + BLOCKS) await told(life.step());
   // Nothing is left under way: the pool has followed the chain to its end.
   const { height } = await node.tip();
   interface Check {
@@ -212,13 +212,15 @@ test(`${BLOCKS} blocks, seed ${SEED}: the books and every audit are clean`, { ti
     readonly figures: { readonly height: number };
   }
   const config = ["--config", folder.configFile];
-  const check = await until(
-    "books at the tip",
-    async () => {
-      const { said } = await json<Check>(["ledger", "check", ...config, "--scan", "--json"]);
-      return said.figures.height >= height && said;
-    },
-    60_000,
+  const check = await told(
+    until(
+      "books at the tip",
+      async () => {
+        const { said } = await json<Check>(["ledger", "check", ...config, "--scan", "--json"]);
+        return said.figures.height >= height && said;
+      },
+      60_000,
+    ),
   );
   expect(check.differences).toEqual([]);
   const published = join(folder.path, "openprime-public");

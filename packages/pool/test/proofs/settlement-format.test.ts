@@ -1,7 +1,17 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeSettlement, encodeSettlement, merkleSumRoot, ProofError, type Settlement } from "../../src/proofs/index.js";
+import {
+  decodeSettlement,
+  encodeSettlement,
+  merkleSumRoot,
+  ProofError,
+  type Settlement,
+  type SettlementLine,
+  type Steps,
+  settlementDecoding,
+  settlementEncoding,
+} from "../../src/proofs/index.js";
 import { settlements } from "./arbitrary.js";
 
 const sample = (seed: number): Omit<Settlement, "root"> => {
@@ -22,6 +32,14 @@ function refusal(text: string): ProofError {
     throw error;
   }
   throw new Error(`taken: ${text}`);
+}
+
+/** Runs steps, and counts their pauses. */
+function steps<T>(work: Steps<T>): { result: T; pauses: number } {
+  for (let pauses = 0; ; pauses++) {
+    const step = work.next();
+    if (step.done === true) return { result: step.value, pauses };
+  }
 }
 
 describe("settlement documents", () => {
@@ -126,5 +144,62 @@ describe("settlement documents", () => {
     expect(encode({ lines: [{ ...first, balance: 1n << 63n }] })).toThrow(expect.objectContaining({ code: "proof.overflow" }));
     expect(encode({ value: -1n })).toThrow(expect.objectContaining({ code: "proof.badValue" }));
     expect(encode({ number: 0 })).toThrow(expect.objectContaining({ code: "proof.badValue" }));
+  });
+
+  it("of many accounts and amounts are made and read in short steps, and refused at the amount that is wrong", () => {
+    const script = (i: number): Uint8Array => Uint8Array.from([0, i >> 8, i & 255]);
+    const amounts = Array.from({ length: 2000 }, (_, i) => ({ script: script(i), amount: BigInt(i) - 1000n }));
+    const [first] = sample(6).lines;
+    if (first === undefined) throw new Error("no line");
+    const settlement = {
+      ...sample(6),
+      entries: [{ id: 7n, kind: "credit" as const, block: undefined, txid: undefined, amounts }],
+      lines: amounts.map((one, i) => ({ ...first, script: one.script, account: i + 1, weight: BigInt(i), netWeight: 0n })),
+    };
+    const encoded = steps(settlementEncoding(settlement));
+    expect(encoded.result).toEqual(encodeSettlement(settlement));
+    const { text, root } = encoded.result;
+    const decoded = steps(settlementDecoding(text));
+    expect(decoded.result).toEqual({ ...settlement, root });
+    expect(Math.min(encoded.pauses, decoded.pauses)).toBeGreaterThan(300);
+    const wrong = (from: string, to: string): ProofError => refusal(text.replace(`"amount":"${from}"`, `"amount":"${to}"`));
+    expect(wrong("777", "x")).toMatchObject({ code: "proof.badValue", place: { line: 2, field: "amounts[1777].amount" } });
+    expect(wrong("777", "0777")).toMatchObject({ code: "proof.notCanonical", place: { line: 2, field: "" } });
+    expect(refusal(text.replace('"amounts":[', '"amounts": ['))).toMatchObject({ code: "proof.notCanonical", place: { line: 2 } });
+    expect(refusal(text.replace("}]}", "},]}"))).toMatchObject({ code: "proof.badLine", place: { line: 2 } });
+  });
+
+  it.each<[keyof SettlementLine, bigint | number | Uint8Array, string]>([
+    ["account", 0, "proof.badValue"],
+    ["account", 2 ** 31, "proof.badValue"],
+    ["account", 1.5, "proof.overflow"],
+    ["script", new Uint8Array(0), "proof.badValue"],
+    ["script", new Uint8Array(10_001), "proof.overflow"],
+    ["weight", -1n, "proof.overflow"],
+    ["netWeight", 1n << 256n, "proof.overflow"],
+    ["before", -(1n << 63n) - 1n, "proof.overflow"],
+    ["earned", -1n, "proof.badValue"],
+    ["fee", -1n, "proof.badValue"],
+    ["paid", -1n, "proof.badValue"],
+  ])("are not written with a %s of %s", (field, value, code) => {
+    const settlement = sample(7);
+    const [first] = settlement.lines;
+    const lines = [{ ...first, [field]: value } as SettlementLine];
+    expect(() => encodeSettlement({ ...settlement, lines })).toThrow(expect.objectContaining({ code }));
+  });
+
+  it("are written with the ends of each range", () => {
+    const settlement = sample(8);
+    const most = (1n << 63n) - 1n;
+    const weights = { weight: (1n << 256n) - 1n, netWeight: (1n << 256n) - 1n };
+    const high = { account: 2 ** 31 - 1, script: new Uint8Array(10_000), before: most, earned: most, fee: most, paid: most, balance: most };
+    const low = { account: 1, script: Uint8Array.of(1), before: -most - 1n, earned: 0n, fee: 0n, paid: 0n, balance: -most - 1n };
+    for (const line of [
+      { ...high, ...weights },
+      { ...low, weight: 0n, netWeight: 0n },
+    ]) {
+      const { text } = encodeSettlement({ ...settlement, kind: "settlement", lines: [line] });
+      expect(decodeSettlement(text).lines).toEqual([line]);
+    }
   });
 });

@@ -2,6 +2,7 @@
  * What the schemes are worth, by the code that pays. Seeds are fixed, so nothing here can fail by luck; bounds are three standard errors.
  * Theory: M. Rosenfeld, Analysis of Bitcoin Pooled Mining Reward Systems (2011), arXiv:1112.4980.
  */
+import { SEGMENTS_PER_WINDOW } from "@openprime/rewards";
 import { describe, expect, it } from "vitest";
 import { estimate, type Miner, NETWORK, type StrategyName } from "../../src/simulation/index.js";
 import { live } from "./support.js";
@@ -82,13 +83,26 @@ it("hopping a proportional pool brings the 28 % of Rosenfeld's appendix B", () =
   expect(Math.abs(mean - 0.2815)).toBeLessThanOrEqual(3 * error);
 });
 
-it("the left edge, cut by segment, gives a little to work done early in a segment, and no more than half a segment", () => {
-  const [poolShare, multiplier] = [0.2, 8];
-  const miners = [one("hopTip"), one("steady", 0.99)];
-  const { summary } = live({ schemes: [`tides:${multiplier}`], miners, replicas: 4, days: 30, poolShare });
-  const { mean, error } = summary.schemes[0]?.gains[0]?.perHashHere ?? { mean: 0, error: 0 };
-  expect(mean - 3 * error).toBeGreaterThan(0);
-  expect(mean + 3 * error).toBeLessThan((0.5 * poolShare) / multiplier);
+describe("the left edge, cut by segment,", () => {
+  const miners = [one("hopTip"), one("hopSegment"), one("steady", 0.98)];
+  const { summary } = live({ schemes: ["tides"], miners, replicas: 4, days: 30, poolShare: 0.2 });
+  const gainOf = (strategy: StrategyName) => {
+    const { mean, error } = summary.schemes[0]?.gains.find((each) => each.strategy === strategy)?.perHashHere ?? { mean: 0, error: 0 };
+    return { low: mean - 3 * error, high: mean + 3 * error };
+  };
+  const segment = 1 / Number(SEGMENTS_PER_WINDOW);
+
+  it("gives a quarter of a segment to each hash of who mines the first half of each, and so no more than half of one to any", () => {
+    const { low, high } = gainOf("hopSegment");
+    expect(high - low).toBeLessThan(segment / 8);
+    expect(low).toBeLessThanOrEqual(segment / 4);
+    expect(high).toBeGreaterThanOrEqual(segment / 4);
+  });
+
+  it("gives next to nothing to who goes by the tip: a tip has many segments", () => {
+    // Were segments as long as tips, it would be about 0.007.
+    expect(gainOf("hopTip").high).toBeLessThan(segment / 8);
+  });
 });
 
 it("who mines while the log is shorter than the window earns half as much again", () => {

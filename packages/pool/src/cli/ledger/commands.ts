@@ -21,7 +21,7 @@ export function addLedger(
   configured(ledger.command("check"))
     .description("recompute the books from postings and chain, and name each difference; exit code 1 when there is one")
     .option("--json", "print one JSON object", false)
-    .option("--scan", "read every block since the books began, for payments that were never booked", false)
+    .option("--scan", "read every block since the books began, for payments that were never booked, and every share that is kept", false)
     .action(async (options: Configured & { json: boolean; scan: boolean }) => {
       const { check } = await import("./check.js");
       done(await check(loadConfig(options.config, env), options, io));

@@ -120,10 +120,11 @@ function solvencyDifferences({ figures, coinBook, balances }: MoneySnapshot, res
       `they come to ${balances + unattributed} and the scripts hold ${holdings}`;
     found.push({ kind: "holdings", subject: "holdings", message });
   }
-  if (operator < -reserve) {
+  // What came from nowhere is nobody's claim: an operator who fills the pool up with coins of his own does it so.
+  if (operator + unattributed < -reserve) {
     const message =
-      `the pool owes more than it holds: miners have ${owed} to get, and the operator's balance should be ${-reserve} or more, it is ${operator}` +
-      (unattributed > 0n ? ` (${unattributed} unattributed may be the operator's)` : "");
+      `the pool owes more than it holds: miners have ${owed} to get, and the operator's balance with what is unattributed should be ${-reserve} ` +
+      `or more, it is ${operator + unattributed}`;
     found.push({ kind: "insolvent", subject: "operator", message });
   }
   return found;

@@ -1,5 +1,6 @@
 /** The part of the check that asks the node: the followed chain, coinbases against postings, and coins against the UTXO set. */
 import type { Pool } from "pg";
+import { inSlices } from "../slices.js";
 import { FIND_COIN } from "./queries.js";
 import { postedSums, type ScriptsByEntry, unequal } from "./settlements.js";
 import type { CoinbaseEntry, MoneySnapshot, PoolScript } from "./snapshot.js";
@@ -87,7 +88,7 @@ class ChainCheck implements ChainFindings {
     if (posted.received !== received) {
       this.#differs("received", `entry ${id}`, `${where} pays ${received} to the pool, the postings have ${posted.received}`);
     }
-    for (const { key, expected, found } of unequal(paid, posted.paid)) {
+    for (const { key, expected, found } of await inSlices(unequal(paid, posted.paid))) {
       this.#differs("paid", `entry ${id} ${key}`, `${where} pays ${expected} to script ${key}, the postings have ${found}`);
     }
   }

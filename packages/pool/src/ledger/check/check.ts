@@ -49,7 +49,7 @@ export async function checkMoney(database: Database, reader: ChainReader, option
     chainDifferences(taken, { pool, reader, scripts }, options.scan ?? false);
   let chain = await ask(snapshot, settlements.scripts);
   if (chain.differences.length > 0) {
-    await (options.pause ?? (() => sleep(PAUSE_MS)))();
+    await (options.pause ?? (() => sleep(PAUSE_MS, undefined, { signal: options.signal })))();
     const later = await withClient(pool, (client) => inSnapshot(client, () => readSnapshot(client, newest)));
     const again = await ask(later, (await settlementDifferences(pool, later)).scripts);
     chain = { differences: inBoth(chain.differences, again.differences), notes: again.notes };

@@ -72,7 +72,8 @@ ORDER BY e.id ${LIMIT}`;
 export const POOL_SCRIPTS = "SELECT script, account, since FROM pool_scripts ORDER BY since, account";
 
 export const CURSOR = "SELECT height, hash FROM chain ORDER BY height DESC LIMIT 1";
-export const BEGIN = "SELECT height FROM chain ORDER BY height LIMIT 1";
+/** The last block that was not looked at. */
+export const BEGIN = "SELECT height FROM chain WHERE NOT read ORDER BY height DESC LIMIT 1";
 
 /** The newest $1 of the followed chain, and every block of it that has an entry. */
 export const CHAIN_ROWS = `

@@ -2,7 +2,8 @@
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import type { Pool } from "pg";
-import { decodeSettlement, ProofError, type Settlement, settlementHash } from "../../proofs/index.js";
+import { ProofError, type Settlement, type Steps, settlementDecoding, settlementHash } from "../../proofs/index.js";
+import { inSlices } from "../slices.js";
 import { POSTINGS_OF, SETTLEMENTS } from "./queries.js";
 import type { MoneySnapshot } from "./snapshot.js";
 import { hashText, hex } from "./text.js";
@@ -39,21 +40,29 @@ export interface PostedSums {
 }
 
 export async function postedSums(pool: Pool, entry: bigint): Promise<PostedSums> {
-  const { rows } = await pool.query<{ book: string; reason: string; script: Buffer | null; amount: string }>(POSTINGS_OF, [entry]);
-  const bySign = (reason: string, sign: bigint): Map<string, bigint> =>
-    new Map(
-      rows.flatMap((row) =>
-        row.reason === reason && row.script !== null && BigInt(row.amount) !== 0n ? [[hex(row.script), sign * BigInt(row.amount)]] : [],
-      ),
-    );
-  const ofBook = (book: string): bigint => rows.reduce((sum, row) => (row.book === book ? sum + BigInt(row.amount) : sum), 0n);
-  return {
-    received: -ofBook("coins"),
-    unattributed: ofBook("unattributed"),
-    earned: bySign("earned", 1n),
-    fee: bySign("fee", 1n),
-    paid: bySign("paid", -1n),
-  };
+  const { rows } = await pool.query<PostingRow>(POSTINGS_OF, [entry]);
+  return inSlices(summing(rows));
+}
+
+interface PostingRow {
+  book: string;
+  reason: string;
+  script: Buffer | null;
+  amount: string;
+}
+
+function* summing(rows: readonly PostingRow[]): Steps<PostedSums> {
+  const books = new Map<string, bigint>();
+  const reasons = { earned: new Map<string, bigint>(), fee: new Map<string, bigint>(), paid: new Map<string, bigint>() };
+  for (const { book, reason, script, amount } of rows) {
+    const satoshis = BigInt(amount);
+    books.set(book, (books.get(book) ?? 0n) + satoshis);
+    if (script !== null && satoshis !== 0n && (reason === "earned" || reason === "fee" || reason === "paid")) {
+      reasons[reason].set(hex(script), reason === "paid" ? -satoshis : satoshis);
+    }
+    yield;
+  }
+  return { received: -(books.get("coins") ?? 0n), unattributed: books.get("unattributed") ?? 0n, ...reasons };
 }
 
 /** Scripts in hex that were the pool's when a block was booked, by the block's entry. */
@@ -80,7 +89,7 @@ export async function settlementDifferences(
       const document = await readDocument(row, tell);
       if (document === undefined) continue;
       if (document.kind === "settlement") scripts.set(BigInt(row.entry), new Set(document.poolScripts.map(hex)));
-      differences.push(...lineDifferences(row, document, await postedSums(pool, BigInt(row.entry))));
+      differences.push(...(await inSlices(lineDifferences(row, document, await postedSums(pool, BigInt(row.entry))))));
     }
   }
   if (settlements > 0 && hex(lastHash) !== hex(before.hash)) {
@@ -106,7 +115,7 @@ async function readDocument(row: SettlementRow, tell: (message: string) => unkno
     return undefined;
   }
   try {
-    document = decodeSettlement(text);
+    document = await inSlices(settlementDecoding(text));
   } catch (error) {
     if (!(error instanceof ProofError)) throw error;
     tell(`can't be read: ${error.message}`);
@@ -120,12 +129,16 @@ async function readDocument(row: SettlementRow, tell: (message: string) => unkno
 }
 
 /** Each account's line against its postings. */
-function lineDifferences(row: SettlementRow, document: Settlement, posted: PostedSums): MoneyDifference[] {
+function* lineDifferences(row: SettlementRow, document: Settlement, posted: PostedSums): Steps<MoneyDifference[]> {
   const differences: MoneyDifference[] = [];
   const where = `entry ${row.entry} and settlement ${row.number} of block ${hashText(row.block)}`;
   for (const what of ["earned", "fee", "paid"] as const) {
-    const lines = new Map(document.lines.flatMap((line) => (line[what] === 0n ? [] : [[hex(line.script), line[what]] as const])));
-    for (const { key, expected, found } of unequal(lines, posted[what])) {
+    const lines = new Map<string, bigint>();
+    for (const line of document.lines) {
+      if (line[what] !== 0n) lines.set(hex(line.script), line[what]);
+      yield;
+    }
+    for (const { key, expected, found } of yield* unequal(lines, posted[what])) {
       const message = `${where}: ${what} of script ${key} should be ${expected} by the settlement, the postings have ${found}`;
       differences.push({ kind: "earned", subject: `entry ${row.entry} ${what} ${key}`, message });
     }
@@ -133,13 +146,24 @@ function lineDifferences(row: SettlementRow, document: Settlement, posted: Poste
   return differences;
 }
 
-/** The keys whose amounts are not the same; what is not there is 0. */
-export function unequal(
-  expected: ReadonlyMap<string, bigint>,
-  found: ReadonlyMap<string, bigint>,
-): { key: string; expected: bigint; found: bigint }[] {
-  return [...new Set([...expected.keys(), ...found.keys()])].sort().flatMap((key) => {
-    const pair = { key, expected: expected.get(key) ?? 0n, found: found.get(key) ?? 0n };
-    return pair.expected === pair.found ? [] : [pair];
-  });
+/** An amount that two sides say differently. */
+export interface Unequal {
+  readonly key: string;
+  readonly expected: bigint;
+  readonly found: bigint;
+}
+
+/** The keys whose amounts are not the same, sorted; what is not there is 0. */
+export function* unequal(expected: ReadonlyMap<string, bigint>, found: ReadonlyMap<string, bigint>): Steps<Unequal[]> {
+  const different: Unequal[] = [];
+  for (const [key, amount] of expected) {
+    const other = found.get(key) ?? 0n;
+    if (amount !== other) different.push({ key, expected: amount, found: other });
+    yield;
+  }
+  for (const [key, amount] of found) {
+    if (amount !== 0n && !expected.has(key)) different.push({ key, expected: 0n, found: amount });
+    yield;
+  }
+  return different.sort((a, b) => (a.key < b.key ? -1 : 1));
 }

@@ -3,7 +3,8 @@ import type { ClientBase } from "pg";
 import { READ_BALANCES, READ_THRESHOLDS } from "../queries/money.js";
 import { READ_CURSOR, READ_UNSPENT } from "../queries/money-chain.js";
 import { BLOCK_WEIGHTS } from "../queries/money-settlements.js";
-import { type BalanceRow, type PostedEntry, remember } from "./entries.js";
+import { inSlices } from "../slices.js";
+import { type BalanceRow, type PostedEntry, remembering } from "./entries.js";
 import type { Balance, ChainPosition, Outpoint } from "./types.js";
 
 /** An unspent output to one of the pool's scripts. */
@@ -32,7 +33,7 @@ export function coinKey({ txid, vout }: Outpoint): string {
 export async function readState(client: ClientBase, lastEntry: bigint, counted: number): Promise<BookState> {
   const cursor = (await client.query<{ height: number; hash: Buffer }>(READ_CURSOR)).rows[0];
   const balances = new Map<number, Balance>();
-  remember((await client.query<BalanceRow>(READ_BALANCES)).rows, balances);
+  await inSlices(remembering((await client.query<BalanceRow>(READ_BALANCES)).rows, balances));
   const coins = new Map<string, Coin>();
   for (const row of (await client.query<CoinRow>(READ_UNSPENT)).rows) coins.set(coinKey(row), coinOf(row));
   return {

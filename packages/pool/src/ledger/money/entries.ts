@@ -1,7 +1,9 @@
 /** Entries of the ledger: postings that sum to zero, numbered without gaps, each under a key that makes it happen once. */
 import type { ClientBase } from "pg";
-import { booleans, int4s, int8s, nullableInt8s } from "../columns.js";
+import type { Steps } from "../../proofs/index.js";
+import { booleans, int4s, int8s, nullableInt8s, words } from "../columns.js";
 import { ADD_TO_BALANCES, INSERT_ENTRY, INSERT_POSTINGS, MARK_DUE, READ_POSTINGS, RESTORE_LAST_EARNED } from "../queries/money.js";
+import { inSlices } from "../slices.js";
 import type { Balance } from "./types.js";
 
 export type EntryKind = "block" | "receipt" | "spend" | "credit" | "reversal";
@@ -64,14 +66,20 @@ export async function postEntry(client: ClientBase, entry: NewEntry, { threshold
   if (rows[0] === undefined) return undefined;
   const id = BigInt(rows[0].id);
   const postings = entry.postings.filter(({ amount }) => amount !== 0n);
-  await client.query(INSERT_POSTINGS, [
-    String(id),
-    postings.map(({ book }) => book),
-    nullableInt8s(postings, (posting) => (posting.book === "balance" ? BigInt(posting.account) : undefined)),
-    postings.map(({ reason }) => reason),
-    int8s(postings, ({ amount }) => amount),
-  ]);
+  await client.query(INSERT_POSTINGS, [String(id), ...(await inSlices(columnsOf(postings)))]);
   return { id, changed: await changeBalances(client, id, entry, threshold) };
+}
+
+function* columnsOf(postings: readonly Posting[]): Steps<Buffer[]> {
+  const books = words(postings, ({ book }) => book);
+  yield;
+  const accounts = nullableInt8s(postings, (posting) => (posting.book === "balance" ? BigInt(posting.account) : undefined));
+  yield;
+  const reasons = words(postings, ({ reason }) => reason);
+  yield;
+  const amounts = int8s(postings, ({ amount }) => amount);
+  yield;
+  return [books, accounts, reasons, amounts];
 }
 
 interface Change {
@@ -81,18 +89,9 @@ interface Change {
 }
 
 async function changeBalances(client: ClientBase, id: bigint, entry: NewEntry, threshold: bigint): Promise<Map<number, Balance>> {
-  const changes = new Map<number, Change>();
-  for (const posting of entry.postings) {
-    if (posting.book !== "balance" || posting.amount === 0n) continue;
-    const { account, reason, amount } = posting;
-    const change = changes.get(account) ?? { account, amount: 0n, earned: false };
-    change.amount += amount;
-    change.earned ||= reason === "earned";
-    changes.set(account, change);
-  }
+  const rows = await inSlices(changesOf(entry.postings));
   const changed = new Map<number, Balance>();
-  if (changes.size === 0) return changed;
-  const rows = [...changes.values()];
+  if (rows.length === 0) return changed;
   const accounts = int4s(rows, ({ account }) => account);
   const add = [
     accounts,
@@ -100,10 +99,11 @@ async function changeBalances(client: ClientBase, id: bigint, entry: NewEntry, t
     booleans(rows, ({ earned }) => earned && entry.kind === "block"),
     entry.height ?? null,
   ];
-  remember((await client.query<BalanceRow>(ADD_TO_BALANCES, add)).rows, changed);
+  await inSlices(remembering((await client.query<BalanceRow>(ADD_TO_BALANCES, add)).rows, changed));
   const lost = rows.filter(({ earned }) => earned && entry.kind === "reversal");
   if (lost.length > 0) {
-    remember((await client.query<BalanceRow>(RESTORE_LAST_EARNED, [int4s(lost, ({ account }) => account)])).rows, changed);
+    const { rows: restored } = await client.query<BalanceRow>(RESTORE_LAST_EARNED, [int4s(lost, ({ account }) => account)]);
+    await inSlices(remembering(restored, changed));
   }
   const due = await markDue(
     client,
@@ -113,6 +113,21 @@ async function changeBalances(client: ClientBase, id: bigint, entry: NewEntry, t
   );
   for (const [account, balance] of due) changed.set(account, balance);
   return changed;
+}
+
+/** By account. */
+function* changesOf(postings: readonly Posting[]): Steps<Change[]> {
+  const changes = new Map<number, Change>();
+  for (const posting of postings) {
+    yield;
+    if (posting.book !== "balance" || posting.amount === 0n) continue;
+    const { account, reason, amount } = posting;
+    const change = changes.get(account) ?? { account, amount: 0n, earned: false };
+    change.amount += amount;
+    change.earned ||= reason === "earned";
+    changes.set(account, change);
+  }
+  return [...changes.values()];
 }
 
 /**
@@ -129,20 +144,36 @@ export async function markDue(
   entry: bigint,
   accounts?: readonly number[],
 ): Promise<Map<number, Balance>> {
-  const { rows } = await client.query<BalanceRow>(MARK_DUE, [String(threshold), String(entry), accounts ?? null]);
+  const { rows } = await client.query<BalanceRow>(MARK_DUE, [
+    String(threshold),
+    String(entry),
+    accounts === undefined ? null : int4s(accounts, (account) => account),
+  ]);
   const changed = new Map<number, Balance>();
-  remember(rows, changed);
+  await inSlices(remembering(rows, changed));
   return changed;
 }
 
 /** The postings that take an entry back. */
 export async function negatedPostings(client: ClientBase, id: bigint): Promise<Posting[]> {
-  const { rows } = await client.query<{ book: string; account: number | null; reason: string; amount: string }>(READ_POSTINGS, [
-    String(id),
-  ]);
-  return rows.map(
-    ({ book, account, reason, amount }) => ({ book, ...(account !== null && { account }), reason, amount: -BigInt(amount) }) as Posting,
-  );
+  const { rows } = await client.query<PostingRow>(READ_POSTINGS, [String(id)]);
+  return inSlices(negated(rows));
+}
+
+interface PostingRow {
+  book: string;
+  account: number | null;
+  reason: string;
+  amount: string;
+}
+
+function* negated(rows: readonly PostingRow[]): Steps<Posting[]> {
+  const postings: Posting[] = [];
+  for (const { book, account, reason, amount } of rows) {
+    postings.push({ book, ...(account !== null && { account }), reason, amount: -BigInt(amount) } as Posting);
+    yield;
+  }
+  return postings;
 }
 
 export interface BalanceRow {
@@ -153,10 +184,11 @@ export interface BalanceRow {
 }
 
 /** Puts rows of the table into a map. */
-export function remember(rows: readonly BalanceRow[], balances: Map<number, Balance>): void {
+export function* remembering(rows: readonly BalanceRow[], balances: Map<number, Balance>): Steps<void> {
   for (const { account, balance, due_since, last_earned } of rows) {
     const dueSince = due_since === null ? undefined : BigInt(due_since);
     balances.set(account, { balance: BigInt(balance), dueSince, lastEarned: last_earned ?? undefined });
+    yield;
   }
 }
 

@@ -1,9 +1,11 @@
 /** A block joins the followed chain: everything that it changes in the books, in one transaction. */
 
+import type { Steps } from "../../proofs/index.js";
 import { hashText } from "../check/text.js";
 import { byteas, int4s, int8s } from "../columns.js";
 import { KEYS_OF_BLOCK } from "../queries/money.js";
 import { CHANGE_LIFE_AT, INSERT_CHAIN, INSERT_COINS, INSERT_DISCOVERED, SET_LIFE, SET_PAID, SPEND_COINS } from "../queries/money-chain.js";
+import { inSlices } from "../slices.js";
 import type { SplitOutput } from "../types.js";
 import type { BookContext, BookWriter } from "./book-context.js";
 import { coinKey, readThresholds } from "./book-state.js";
@@ -30,6 +32,8 @@ export async function joinBlock(joining: JoiningBlock, writer: BookWriter, conte
 class Joining {
   /** How often each kind of entry of this block has been posted before. */
   #keys: readonly string[] = [];
+  /** What the coinbase paid, by account. */
+  readonly #paidByCoinbase = new Map<number, bigint>();
 
   constructor(
     private readonly joining: JoiningBlock,
@@ -74,6 +78,7 @@ class Joining {
     const { attribution, value, earnings, paid } = prepared;
     const { received, claimed } = attribution;
     const { operator } = this.context.scripts;
+    for (const { account, amount } of paid) this.#paidByCoinbase.set(account, amount);
     const postings = blockPostings({ received, paid, earnings, operator });
     const entry = await this.writer.post({ ...this.#entry("block"), postings });
     if (entry !== undefined) await this.#settle(entry, prepared);
@@ -134,7 +139,7 @@ class Joining {
             logHash,
           },
         },
-        changes: changesOf(prepared, scripts.operator),
+        changes: await inSlices(changesOf(prepared, scripts.operator)),
         owing: draft.owing(),
         balance: (account) => draft.balance(account),
       },
@@ -172,7 +177,8 @@ class Joining {
         client,
         outputs.filter(({ script }) => !scripts.has(script)),
       ),
-      balance: (account) => draft.balance(account),
+      // A payout that a wallet sent before this block paid the same balance is the account's all the same: it owes what it got twice.
+      balance: (account) => draft.balance(account) + (this.#paidByCoinbase.get(account) ?? 0n),
       operator: scripts.operator,
     });
     await this.writer.post({ ...this.#entry("spend", txid), postings });
@@ -202,15 +208,31 @@ class Joining {
   }
 }
 
+type Writable<T> = { -readonly [Name in keyof T]: T[Name] };
+
 /** What the block did to each account that has a part in it. */
-function changesOf({ window, earnings, paid }: PoolBlock, operator: number): Map<number, LineChange> {
-  const changes = new Map<number, LineChange>();
-  const set = (account: number, change: Partial<LineChange>): unknown =>
-    changes.set(account, { ...(changes.get(account) ?? NO_CHANGE), ...change });
+function* changesOf({ window, earnings, paid }: PoolBlock, operator: number): Steps<Map<number, LineChange>> {
+  const changes = new Map<number, Writable<LineChange>>();
+  const changeOf = (account: number): Writable<LineChange> => {
+    let change = changes.get(account);
+    if (change === undefined) {
+      change = { ...NO_CHANGE };
+      changes.set(account, change);
+    }
+    return change;
+  };
   const { accounts, weights, netWeights } = window.weights;
-  for (const [i, account] of accounts.entries()) set(account, { weight: weights[i] as bigint, netWeight: netWeights[i] as bigint });
-  for (const [i, account] of earnings.accounts.entries()) set(account, { earned: earnings.amounts[i] as bigint });
-  for (const { account, amount } of paid) set(account, { paid: amount });
-  set(operator, { fee: earnings.fee });
+  for (const [i, account] of accounts.entries()) {
+    const change = changeOf(account);
+    change.weight = weights[i] as bigint;
+    change.netWeight = netWeights[i] as bigint;
+    yield;
+  }
+  for (const [i, account] of earnings.accounts.entries()) {
+    changeOf(account).earned = earnings.amounts[i] as bigint;
+    yield;
+  }
+  for (const { account, amount } of paid) changeOf(account).paid = amount;
+  changeOf(operator).fee = earnings.fee;
   return changes;
 }

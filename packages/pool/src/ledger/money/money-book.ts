@@ -13,7 +13,7 @@ import type { Database } from "../database.js";
 import { poolScripts } from "../directory.js";
 import { LedgerError } from "../errors.js";
 import { COINBASE_SUMS, DROP_THRESHOLD, LAST_REVERSALS, SET_THRESHOLD } from "../queries/money.js";
-import { HASH_AT, INSERT_CHAIN } from "../queries/money-chain.js";
+import { HASH_AT, INSERT_UNREAD } from "../queries/money-chain.js";
 import type { ShareLog } from "../share-log.js";
 import type { BalanceSource } from "../split-book.js";
 import type { LedgerLogger } from "../types.js";
@@ -86,13 +86,14 @@ export class MoneyBook implements ChainBooks, BalanceSource {
     return this.#state.cursor;
   }
 
-  begin(position: ChainPosition): Promise<void> {
+  begin(position: ChainPosition, before: readonly ChainPosition[] = []): Promise<void> {
     return this.#alone(async () => {
       await this.#ready();
       // Begun before: by a call whose answer was lost, perhaps.
       if (this.#state.cursor !== undefined) return;
       await this.#write(async ({ client, draft }) => {
-        await client.query(INSERT_CHAIN, [position.height, Buffer.from(position.hash)]);
+        const known = [...before, position];
+        await client.query(INSERT_UNREAD, [known.map(({ height }) => height), known.map(({ hash }) => Buffer.from(hash))]);
         draft.cursor = { height: position.height, hash: Uint8Array.from(position.hash) };
       });
     });

@@ -4,6 +4,7 @@ import type { ClientBase } from "pg";
 import { LedgerError } from "../errors.js";
 import { FIND_ACCOUNTS } from "../queries/directory.js";
 import { FIND_CLAIM, PIN_OF_SHARES, SESSION_OF } from "../queries/money-chain.js";
+import { breathe } from "../slices.js";
 import { splitsFor } from "../stored-splits.js";
 import type { SplitOutput } from "../types.js";
 import { type Attribution, attribute, type BlockClaim } from "./attribution.js";
@@ -40,6 +41,7 @@ export async function prepareBlock(
   const paid = await paymentsTo(client, payees);
   const value = paid.reduce((sum, { amount }) => sum + amount, received);
   const feePpm = split?.feePpm ?? options.feePpm;
+  await breathe();
   const earnings = scheme.earned({ value, feePpm, ...(finder !== undefined && { finder }) }, window.weights);
   return { attribution, window, earnings, paid, value, feePpm, finder };
 }

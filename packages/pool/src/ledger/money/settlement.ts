@@ -2,10 +2,20 @@
 import { promisify } from "node:util";
 import { gunzip, gzip } from "node:zlib";
 import type { ClientBase } from "pg";
-import { decodeSettlement, encodeSettlement, type Settlement, type SettlementEntry, type SettlementLine } from "../../proofs/index.js";
+import {
+  type EncodedSettlement,
+  type Settlement,
+  type SettlementEntry,
+  type SettlementLine,
+  type Steps,
+  settlementDecoding,
+  settlementEncoding,
+} from "../../proofs/index.js";
 import type { Directory } from "../directory.js";
 import { LedgerError } from "../errors.js";
 import { ENTRIES_BETWEEN, FIND_SETTLEMENT, INSERT_SETTLEMENT } from "../queries/money-settlements.js";
+import { inSlices } from "../slices.js";
+import { sorting } from "../sorting.js";
 import type { MoneyState } from "./transaction.js";
 
 const zip = promisify(gzip);
@@ -43,23 +53,19 @@ export async function storeSettlement(
   const { entry, facts } = settlement;
   const number = state.lastSettlement + 1;
   const { rows } = await client.query<BetweenRow>(ENTRIES_BETWEEN, [String(entry)]);
-  const accounts = new Set([...settlement.changes.keys(), ...settlement.owing]);
-  await directory.load(client, [...accounts, ...rows.map(({ account }) => account)]);
+  const { accounts, unknown } = await inSlices(accountsOf(settlement, rows, directory));
+  await directory.load(client, unknown);
   const scriptOf = (account: number): Uint8Array => {
     const found = directory.account(account);
     if (found === undefined) throw new LedgerError("ledger.damaged", `expected account ${account}, which has postings, got none`);
     return found.script;
   };
-  const { text, hash } = encodeSettlement({
-    ...facts,
-    number,
-    previous: state.settlementHash,
-    entries: entriesOf(rows, scriptOf),
-    lines: [...accounts]
-      .map((account) => lineOf(account, settlement, scriptOf))
-      .filter(hasPart)
-      .sort(byScript),
-  });
+  const document = function* (): Steps<EncodedSettlement> {
+    const entries = yield* entriesOf(rows, scriptOf);
+    const lines = yield* linesOf(accounts, settlement, scriptOf);
+    return yield* settlementEncoding({ ...facts, number, previous: state.settlementHash, entries, lines });
+  };
+  const { text, hash } = await inSlices(document());
   await client.query(INSERT_SETTLEMENT, [
     number,
     facts.kind,
@@ -80,7 +86,43 @@ export async function storeSettlement(
 export async function findSettlement(client: ClientBase, entry: bigint): Promise<Settlement> {
   const { rows } = await client.query<{ document: Buffer }>(FIND_SETTLEMENT, [String(entry)]);
   if (rows[0] === undefined) throw new LedgerError("ledger.damaged", `expected the settlement of entry ${entry}, got none`);
-  return decodeSettlement((await unzip(rows[0].document)).toString("utf8"));
+  return inSlices(settlementDecoding((await unzip(rows[0].document)).toString("utf8")));
+}
+
+/** The accounts that may have a line, and those to be read before the document can be written. */
+function* accountsOf(
+  { changes, owing }: NewSettlement,
+  between: readonly BetweenRow[],
+  directory: Directory,
+): Steps<{ accounts: Set<number>; unknown: Set<number> }> {
+  const accounts = new Set<number>();
+  const unknown = new Set<number>();
+  for (const ids of [changes.keys(), owing]) {
+    for (const account of ids) {
+      accounts.add(account);
+      if (directory.account(account) === undefined) unknown.add(account);
+      yield;
+    }
+  }
+  for (const { account } of between) {
+    if (directory.account(account) === undefined) unknown.add(account);
+    yield;
+  }
+  return { accounts, unknown };
+}
+
+function* linesOf(
+  accounts: ReadonlySet<number>,
+  settlement: NewSettlement,
+  scriptOf: (account: number) => Uint8Array,
+): Steps<SettlementLine[]> {
+  const lines: SettlementLine[] = [];
+  for (const account of accounts) {
+    const line = lineOf(account, settlement, scriptOf);
+    if (hasPart(line)) lines.push(line);
+    yield;
+  }
+  return yield* sorting(lines, byScript);
 }
 
 function lineOf(account: number, { changes, balance }: NewSettlement, scriptOf: (account: number) => Uint8Array): SettlementLine {
@@ -103,18 +145,20 @@ interface BetweenRow {
   amount: string;
 }
 
-function entriesOf(rows: readonly BetweenRow[], scriptOf: (account: number) => Uint8Array): SettlementEntry[] {
-  const entries = new Map<string, SettlementEntry & { amounts: { script: Uint8Array; amount: bigint }[] }>();
+function* entriesOf(rows: readonly BetweenRow[], scriptOf: (account: number) => Uint8Array): Steps<SettlementEntry[]> {
+  const entries: (SettlementEntry & { amounts: { script: Uint8Array; amount: bigint }[] })[] = [];
   for (const { id, kind, block, txid, account, amount } of rows) {
-    let entry = entries.get(id);
-    if (entry === undefined) {
-      entry = { id: BigInt(id), kind, block: block ?? undefined, txid: txid ?? undefined, amounts: [] };
-      entries.set(id, entry);
+    const number = BigInt(id);
+    let entry = entries.at(-1);
+    if (entry?.id !== number) {
+      entry = { id: number, kind, block: block ?? undefined, txid: txid ?? undefined, amounts: [] };
+      entries.push(entry);
     }
     entry.amounts.push({ script: scriptOf(account), amount: BigInt(amount) });
+    yield;
   }
-  for (const { amounts } of entries.values()) amounts.sort(byScript);
-  return [...entries.values()];
+  for (const entry of entries) entry.amounts = yield* sorting(entry.amounts, byScript);
+  return entries;
 }
 
 function byScript(a: { readonly script: Uint8Array }, b: { readonly script: Uint8Array }): number {

@@ -66,8 +66,12 @@ export interface Disconnected {
 export interface ChainBooks {
   /** How far the books have followed the best chain; undefined before `begin`. */
   cursor(): ChainPosition | undefined;
-  /** Where a new pool's books begin: nothing up to and with this block is looked at. */
-  begin(position: ChainPosition): Promise<void>;
+  /**
+   * Where a new pool's books begin: nothing up to and with this block is looked at.
+   *
+   * @param before blocks right before it, by height ascending: how far down the chain may leave the books
+   */
+  begin(position: ChainPosition, before: readonly ChainPosition[]): Promise<void>;
   /** The followed chain's block at a height; undefined where it has none. */
   hashAt(height: number): Promise<Uint8Array | undefined>;
   /** True for a script that is or was the pool's. */

@@ -17,8 +17,10 @@ import {
   windowSize,
 } from "@openprime/rewards";
 import type { ClientBase } from "pg";
+import type { Steps } from "../../proofs/index.js";
 import { LedgerError } from "../errors.js";
 import { LATER_VOIDS, MERGED_SUMS, RAW_SUMS, SEGMENT_AT, SEGMENT_TOTAL, SEGMENT_TOTALS, SEGMENT_VOIDS } from "../queries/money-window.js";
+import { breathe, inSlices } from "../slices.js";
 
 export interface WindowQuery {
   /** Committed position of the log. */
@@ -53,6 +55,7 @@ export async function windowAt(client: ClientBase, { pin, rule, targets, blockWe
   if (rule.kind !== "none") {
     const window = new ShareWindow();
     window.load(await segmentsFrom(client, log, firstInside(log.totals, size)), false);
+    await breathe();
     weights = window.weigh(size);
   }
   return { weights, size, logWeight: log.weight, lastSegment: log.last };
@@ -109,14 +112,14 @@ async function segmentsFrom(client: ClientBase, { last, lastSums, restored }: Lo
   if (first < last) {
     const edge = await mergedSums(client, first, first);
     addAll(edge, restored.get(first));
-    segments.push({ id: first, sums: listed(edge) });
+    segments.push({ id: first, sums: await inSlices(listed(edge)) });
   }
   if (first + 1 < last) {
     const between = await mergedSums(client, first + 1, last - 1);
     for (const [segment, sums] of restored) if (segment > first && segment < last) addAll(between, sums);
-    segments.push({ id: first + 1, sums: listed(between) });
+    segments.push({ id: first + 1, sums: await inSlices(listed(between)) });
   }
-  segments.push({ id: last, sums: listed(lastSums) });
+  segments.push({ id: last, sums: await inSlices(listed(lastSums)) });
   return segments;
 }
 
@@ -128,7 +131,7 @@ interface SumRow {
 
 async function mergedSums(client: ClientBase, first: number, last: number): Promise<Sums> {
   const sums: Sums = new Map();
-  for (const row of (await client.query<SumRow>(MERGED_SUMS, [first, last])).rows) addRow(sums, row, 1n);
+  await inSlices(adding(sums, (await client.query<SumRow>(MERGED_SUMS, [first, last])).rows, 1n));
   return sums;
 }
 
@@ -147,8 +150,8 @@ async function rawSums(client: ClientBase, segment: number, pin: bigint): Promis
     );
   }
   const sums: Sums = new Map();
-  for (const row of shares) addRow(sums, row, 1n);
-  for (const row of voids) addRow(sums, row, -1n);
+  await inSlices(adding(sums, shares, 1n));
+  await inSlices(adding(sums, voids, -1n));
   return sums;
 }
 
@@ -160,6 +163,13 @@ async function laterVoids(client: ClientBase, before: number, pin: bigint): Prom
     addRow(sums, row, 1n);
   }
   return segments;
+}
+
+function* adding(sums: Sums, rows: readonly SumRow[], sign: 1n | -1n): Steps<void> {
+  for (const row of rows) {
+    addRow(sums, row, sign);
+    yield;
+  }
 }
 
 function addRow(sums: Sums, { account, weight, fee_weight }: SumRow, sign: 1n | -1n): void {
@@ -185,6 +195,11 @@ function totalOf(sums: Sums): bigint {
   return total;
 }
 
-function listed(sums: Sums): AccountSum[] {
-  return [...sums].filter(([, { weight }]) => weight > 0n).map(([account, sum]) => ({ account, ...sum }));
+function* listed(sums: Sums): Steps<AccountSum[]> {
+  const list: AccountSum[] = [];
+  for (const [account, { weight, feeWeight }] of sums) {
+    if (weight > 0n) list.push({ account, weight, feeWeight });
+    yield;
+  }
+  return list;
 }

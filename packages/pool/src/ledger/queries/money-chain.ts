@@ -8,6 +8,10 @@ export const HASH_AT = "SELECT hash FROM chain WHERE height = $1";
 /** $1 height, $2 hash. */
 export const INSERT_CHAIN = "INSERT INTO chain (height, hash) VALUES ($1, $2)";
 
+/** $1 heights, $2 hashes: of blocks that are not looked at. */
+export const INSERT_UNREAD = `
+INSERT INTO chain (height, hash, read) SELECT r.height, r.hash, false FROM unnest($1::int4[], $2::bytea[]) AS r (height, hash)`;
+
 /** $1 height. */
 export const DELETE_CHAIN = "DELETE FROM chain WHERE height = $1";
 

@@ -49,7 +49,7 @@ export const READ_STATE = "SELECT position, epoch FROM log_state";
 /** Fence of a transaction of several statements: $1 epoch. The row lock holds until its end. */
 export const LOCK_STATE = "SELECT position FROM log_state WHERE epoch = $1 FOR UPDATE";
 
-export const LAST_SEGMENT = "SELECT id FROM segments ORDER BY id DESC LIMIT 1";
+export const LAST_SEGMENT = "SELECT id, prevhash, bits, subsidy, average_fees FROM segments ORDER BY id DESC LIMIT 1";
 
 /** $1 id, $2 prevhash or null, $3 position that it follows; what a block is worth, or nulls: $4 compact target, $5 subsidy, $6 average fees. */
 export const OPEN_SEGMENT = `

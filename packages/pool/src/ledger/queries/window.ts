@@ -8,7 +8,5 @@ export const READ_SUMS = `
 SELECT segment, account, sum(weight) AS weight, sum(fee_weight) AS fee_weight FROM segment_weights
 WHERE segment BETWEEN $1 AND $2 GROUP BY segment, account HAVING sum(weight) > 0 ORDER BY segment, account`;
 
-export const HEAD_PREVHASH = "SELECT prevhash FROM segments ORDER BY id DESC LIMIT 1";
-
 /** Weight of the whole log, without what was voided. */
 export const LOG_WEIGHT = "SELECT coalesce(sum(weight), 0) AS weight FROM segment_weights";

@@ -1,17 +1,17 @@
 /** SQL of retention. */
 
 /**
- * Whether the books have followed the chain up to the tip that opened the newest segment: until then a block that was found long ago may still be booked by
+ * Whether the books have followed the chain up to the tip of the newest segment: until then a block that was found long ago may still be booked by
  * a pin in an old segment.
  */
 export const CAUGHT_UP = `
 SELECT (SELECT prevhash FROM segments ORDER BY id DESC LIMIT 1) IS NOT DISTINCT FROM (SELECT hash FROM chain ORDER BY height DESC LIMIT 1) AS caught_up`;
 
-/** Rounds with shares, made before $1 and not the tip of one of the newest $2 segments; oldest first. */
+/** Rounds with shares, made before $1 and not on one of the newest $2 tips, each of which may have several segments; oldest first. */
 export const OLD_ROUNDS = `
+WITH tips AS (SELECT prevhash FROM segments WHERE prevhash IS NOT NULL GROUP BY prevhash ORDER BY max(id) DESC LIMIT $2)
 SELECT r.id FROM rounds r
-WHERE r.compacted_at IS NULL AND r.created_at < $1
-  AND NOT EXISTS (SELECT FROM segments s WHERE s.prevhash = r.prevhash AND s.id > (SELECT max(id) FROM segments) - $2::int)
+WHERE r.compacted_at IS NULL AND r.created_at < $1 AND r.prevhash NOT IN (SELECT prevhash FROM tips)
 ORDER BY r.id`;
 
 /**
@@ -50,6 +50,17 @@ export const ARCHIVE_SHARES = `INSERT INTO share_archive (${COLUMNS}) SELECT ${C
 
 /** Days (UTC) on which shares of round $1 came, as text. */
 export const ROUND_DAYS = "SELECT DISTINCT received_at::date::text AS day FROM shares WHERE round = $1";
+
+/**
+ * Splits offered before $1 that no block was made from, at most $2 of them. The newest of all stays: the next one's id follows it.
+ */
+export const DROP_SPLITS = `
+DELETE FROM splits WHERE id IN (
+  SELECT s.id FROM splits s
+  WHERE s.offered_at < $1 AND s.id < (SELECT max(id) FROM splits)
+    AND NOT EXISTS (SELECT FROM block_claims c WHERE c.split = s.id) AND NOT EXISTS (SELECT FROM blocks b WHERE b.split = s.id)
+  LIMIT $2
+)`;
 
 export const MARK_COMPACTED = "UPDATE rounds SET compacted_at = $2 WHERE id = $1";
 

@@ -6,15 +6,15 @@ import { passes } from "../retry.js";
 import type { LedgerLogger } from "../types.js";
 import { pruneArchive } from "./archive.js";
 import { type CompactionOutcome, compactRound } from "./compaction.js";
-import { CAUGHT_UP, OLD_ROUNDS } from "./queries.js";
+import { CAUGHT_UP, DROP_SPLITS, OLD_ROUNDS } from "./queries.js";
 
 export interface RetentionOptions {
   /** How long single shares stay after their round: not at all, so many days, or for ever. */
   readonly keep: "rounds" | "forever" | number;
   /** Least age of a round, and of its last share, in milliseconds; a day by default. */
   readonly minAgeMs?: number;
-  /** The tips of so many newest segments keep their shares, however old they are. Default 6. */
-  readonly newestSegments?: number;
+  /** Rounds on so many newest tips keep their shares, however old they are. Default 6. */
+  readonly newestTips?: number;
   /** From the end of one run to the next one's beginning; ten minutes by default. */
   readonly intervalMs?: number;
 }
@@ -40,9 +40,11 @@ export interface RetentionReport {
 }
 
 const DAY_MS = 86_400_000;
+const SPLITS_KEPT_MS = 7 * DAY_MS;
+const SPLITS_PER_DELETE = 5000;
 const END_OF_TIME = Date.UTC(9999, 0);
 const INTERVAL_MS = 600_000;
-const NEWEST_SEGMENTS = 6;
+const NEWEST_TIPS = 6;
 
 export class Retention {
   readonly #options: Required<RetentionOptions>;
@@ -51,7 +53,7 @@ export class Retention {
   #running: Promise<void> | undefined;
 
   constructor(options: RetentionOptions, modules: RetentionModules) {
-    this.#options = { minAgeMs: DAY_MS, newestSegments: NEWEST_SEGMENTS, intervalMs: INTERVAL_MS, ...options };
+    this.#options = { minAgeMs: DAY_MS, newestTips: NEWEST_TIPS, intervalMs: INTERVAL_MS, ...options };
     this.#modules = modules;
   }
 
@@ -69,7 +71,7 @@ export class Retention {
   /** Compacts what can be compacted now and drops what was kept long enough. Rejects with errors of the database; safe to repeat. */
   async run(): Promise<RetentionReport> {
     const { database, now } = this.#modules;
-    const { keep, minAgeMs, newestSegments } = this.#options;
+    const { keep, minAgeMs, newestTips } = this.#options;
     const { signal } = this.#stop;
     const client = await database.connect();
     try {
@@ -77,7 +79,7 @@ export class Retention {
       const state = await client.query<{ caught_up: boolean }>(CAUGHT_UP);
       if (state.rows[0]?.caught_up !== true) return report;
       const youngSince = now() - minAgeMs;
-      const { rows } = await client.query<{ id: number }>(OLD_ROUNDS, [new Date(youngSince), newestSegments]);
+      const { rows } = await client.query<{ id: number }>(OLD_ROUNDS, [new Date(youngSince), newestTips]);
       for (const { id } of rows) {
         database.check();
         if (signal.aborted) return report;
@@ -85,9 +87,19 @@ export class Retention {
       }
       // Those that were archived before `keep` became "rounds" go too.
       if (keep !== "forever") await pruneArchive(client, keep === "rounds" ? END_OF_TIME : now() - keep * DAY_MS);
+      await this.#dropSplits(client);
       return report;
     } finally {
       await client.end().catch(() => undefined);
+    }
+  }
+
+  /** A block is found with a split of the last minutes, and booked when the books have caught up, as they have here. */
+  async #dropSplits(client: Client): Promise<void> {
+    const before = new Date(this.#modules.now() - SPLITS_KEPT_MS);
+    while (!this.#stop.signal.aborted) {
+      const { rowCount } = await client.query(DROP_SPLITS, [before, SPLITS_PER_DELETE]);
+      if ((rowCount ?? 0) < SPLITS_PER_DELETE) return;
     }
   }
 

@@ -152,7 +152,11 @@ export class BookWriter {
     }
     await pool.query("INSERT INTO pool_scripts (script, account) SELECT script, id FROM accounts WHERE kind = 'operator'");
     for (let height = BEGIN; height <= TIP; height++) {
-      await pool.query("INSERT INTO chain (height, hash) VALUES ($1, $2)", [height, Buffer.from(blockHash(height))]);
+      await pool.query("INSERT INTO chain (height, hash, read) VALUES ($1, $2, $3)", [
+        height,
+        Buffer.from(blockHash(height)),
+        height > BEGIN,
+      ]);
     }
   }
 

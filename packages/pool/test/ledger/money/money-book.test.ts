@@ -217,6 +217,23 @@ describe.skipIf(server === undefined)("the money books", () => {
     expect(world.book.holds({ txid: payout.txid, vout: 4 })).toBe(false);
   });
 
+  test("a payout beside a coinbase that pays the same balance: the account owes what it got twice, not the operator", async () => {
+    await mine();
+    const found = blockAfter(BEGIN, { outputs: [toPool(8000n)], primeId: alice.primeId });
+    await world.claim(found, alice, undefined);
+    await world.book.connect(found);
+    const carried = [output(script(2), 4500n)];
+    await world.offer(alice, found.hash, 10_000n, carried);
+    const payout = {
+      txid: hash("beside"),
+      spends: [{ txid: found.coinbase.txid, vout: 0 }],
+      outputs: [output(script(2), 2000n), toPool(6000n)],
+    };
+    const next = { outputs: [...carried, toPool(5500n)], primeId: alice.primeId, transactions: [payout] };
+    expect(await world.connect(next)).toMatchObject({ outcome: "paid" });
+    expect([await world.balance(1), await world.balance(2), await world.balance(OPERATOR)]).toEqual([13_500n, -2000n, 0n]);
+  });
+
   test("a forged coinbase is a receipt, or nothing", async () => {
     await mine();
     const mallory = await world.session("mallory");

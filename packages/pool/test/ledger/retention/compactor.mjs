@@ -9,7 +9,7 @@ const logger = { info: say("info"), warn: say("warn"), error: say("error") };
 const database = await openBooks(JSON.parse(options), { log: logger });
 const files = new LogFiles({ dir, network: "regtest" }, { database, logger });
 const retention = new Retention(
-  { keep: keep === "rounds" ? keep : Number(keep), minAgeMs: -3_600_000, newestSegments: 2 },
+  { keep: keep === "rounds" ? keep : Number(keep), minAgeMs: -3_600_000, newestTips: 2 },
   { database, logger, now: Date.now },
 );
 for (;;) {

@@ -135,7 +135,7 @@ describe.each(["rounds", "30"])("keep %s", (keep) => {
     const files = new LogFiles({ dir: folder.path, network: "regtest" }, { database, logger });
     await files.catchUp();
     await new Retention(
-      { keep: keep === "rounds" ? keep : 30, minAgeMs: -3_600_000, newestSegments: 2 },
+      { keep: keep === "rounds" ? keep : 30, minAgeMs: -3_600_000, newestTips: 2 },
       { database, logger, now: Date.now },
     ).run();
     expect(logger.lines.filter(({ level }) => level !== "info")).toEqual([]);

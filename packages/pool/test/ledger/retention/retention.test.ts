@@ -26,7 +26,7 @@ import {
   temporaryDirectory,
   testDatabase,
 } from "../support.js";
-import { newTip } from "./old-rounds.js";
+import { followTo, newTip } from "./old-rounds.js";
 
 const DAY = 86_400_000;
 const server = await externalServer();
@@ -55,7 +55,7 @@ afterEach(async () => {
 });
 
 const retention = (options: Partial<RetentionOptions> = {}) =>
-  new Retention({ keep: "rounds", newestSegments: 1, ...options }, { database, logger, now: () => now });
+  new Retention({ keep: "rounds", newestTips: 1, ...options }, { database, logger, now: () => now });
 const count = async (sql: string): Promise<number> =>
   (await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${sql}`)).rows[0]?.n ?? 0;
 const sums = async () => (await database.pool.query("SELECT * FROM segment_weights ORDER BY segment, account, worker")).rows;
@@ -89,13 +89,35 @@ test("old rounds become sums, and no sum changes", async () => {
   expect(await retention().run()).toEqual({ compacted: 0, kept: 0, busy: 0, failed: 0 });
 });
 
+test("splits older than a week go, but not one that a block was made from, nor the newest", async () => {
+  await oldRounds();
+  const offer = (offeredAt: number) => {
+    const id = log.nextSplitId();
+    log.appendSplit({
+      ...{ id, sessionId: 1n, coinbaserId: 1, value: 9n, prevhash: hash("parent"), outputs: [], position: 0n },
+      ...{ offeredAt, finder: undefined, feePpm: 0 },
+    });
+    return id;
+  };
+  const old = now - 8 * DAY;
+  const ids = [offer(old), offer(old), offer(now - 6 * DAY), offer(old)];
+  await log.exclusive("waiting for the splits", () => Promise.resolve());
+  await database.pool.query("INSERT INTO block_claims (block, session, split, pin, found_at) VALUES ($1, 1, $2, 0, now())", [
+    Buffer.from(hash("block")),
+    String(ids[1]),
+  ]);
+  await retention().run();
+  const { rows } = await database.pool.query<{ id: string }>("SELECT id FROM splits ORDER BY id");
+  expect(rows.map(({ id }) => BigInt(id))).toEqual(ids.slice(1));
+});
+
 test("checks see a sum of a compacted round, a sum of the log and a share that are not as they were", async () => {
   await oldRounds();
   await append(log, share("young", { prevhash: hash("parent 3") }));
   await newTip(database, log, folder.path);
   await append(log, share("open", { prevhash: hash("parent 4") }));
   now = Date.now();
-  await retention({ minAgeMs: -DAY, newestSegments: 0 }).run();
+  await retention({ minAgeMs: -DAY, newestTips: 0 }).run();
   expect(await tables()).toBe(1);
   expect(await checkBooks(database)).toEqual([]);
   const damage = async (sql: string, back: string, full: number, quick: number) => {
@@ -210,13 +232,28 @@ test.each<[string, () => Promise<unknown>, () => Promise<unknown>]>([
 ])("a round keeps its shares while %s", async (_, speakFor, release) => {
   await oldRounds();
   await speakFor();
-  const patient = retention({ newestSegments: 3 });
+  const patient = retention({ newestTips: 3 });
   expect((await patient.run()).compacted).toBe(0);
   expect(await count("shares")).toBe(60);
   expect(await append(log, share("still taken"))).toBe("committed");
   await database.pool.query("DELETE FROM shares WHERE hash = $1", [Buffer.from(hash("share still taken"))]);
   await release();
   expect((await patient.run()).compacted).toBe(2);
+});
+
+test("rounds on the newest tips keep their shares, however many segments a tip has", async () => {
+  for (const tip of [1, 2, 3]) {
+    const segment = await log.openSegment(hash(`tip ${tip}`));
+    await append(log, share(tip, { prevhash: hash(`tip ${tip}`) }));
+    const last = await log.cutSegment(await log.cutSegment(segment));
+    await followTo(database, hash(`tip ${tip}`), tip);
+    await new LogFiles({ dir: folder.path, network: "regtest" }, { database, logger }).exportUpTo(last - 1);
+  }
+  expect(await retention({ newestTips: 3 }).run()).toMatchObject({ compacted: 0, kept: 0 });
+  expect(await retention({ newestTips: 2 }).run()).toMatchObject({ compacted: 1, kept: 0 });
+  expect((await database.pool.query("SELECT hash FROM shares ORDER BY position")).rows.map((row) => row.hash)).toEqual(
+    [2, 3].map((seed) => Buffer.from(share(seed).hash)),
+  );
 });
 
 test("shares are kept for days, in partitions by day, and then dropped", async () => {
@@ -287,7 +324,7 @@ test("it runs at start and then in its interval, tells failures, and stops", asy
   const waits: number[] = [];
   let wake: (() => void) | undefined;
   const retained = new Retention(
-    { keep: "rounds", newestSegments: 1, intervalMs: 1234 },
+    { keep: "rounds", newestTips: 1, intervalMs: 1234 },
     {
       database,
       logger,

@@ -10,7 +10,7 @@ import { type LogLines, logLines } from "../../chain/log-lines.js";
 import { externalServer, temporaryDatabase } from "../../ledger/support.js";
 import { newKeys, type PoolPlace } from "./wire-gateway.js";
 
-type Settings = Parameters<typeof resolveConfig>[0];
+export type Settings = Parameters<typeof resolveConfig>[0];
 
 const crypto = await loadCrypto();
 let external: Promise<string | undefined> | undefined;
@@ -51,7 +51,7 @@ export class PoolHome {
         pool: { payoutAddress: minerAddress("pool", 0), minimumDifficulty: 1, ...settings.pool },
         keys: { file: "keys.json" },
         node: { ...node, pollSeconds: 0.1 },
-        database: this.database ?? { dir: "books" },
+        database: settings.database ?? this.database ?? { dir: "books" },
         limits: { coinbaserPerMinute: 6000, ...settings.limits },
       },
       this.#dir,
