@@ -1,19 +1,20 @@
 /**
  * The window over the share log: sums per account and segment, from which the last `size` units of weight are weighed.
  *
- * A segment is a stretch of the log (`segmentLimit` says how long); the newest one, the head, is open and takes new shares. The window reaches back from the head
- * until `size` units of weight are inside. Its left edge nearly always falls inside a segment; of that segment every account counts
- * with the same fraction, (units still missing) / (units of the segment).
+ * A segment is a stretch of the log (`segmentLimit` says how long); the newest one, the head, is open and takes new shares. The window reaches
+ * back from the head until `size` units of weight are inside. Its left edge nearly always falls inside a segment; of that segment every account
+ * counts with the same fraction, (units still missing) / (units of the segment).
  *
  * The cut is exact, nothing is rounded: results are given in units of 1/denominator, the denominator being the weight of the segment
  * that was cut (1 when none was). So the weights of a cut window always add up to exactly size × denominator, and neither the order in which
  * shares came nor the order in which accounts were first seen can change a result.
  *
  * Cost: adding a share touches two sums. The sums of everything newer than the edge are kept, so weighing touches a whole segment only when
- * the edge has moved across it. Accounts that are in no loaded segment any more cost nothing.
+ * the edge has moved across it. Closed segments are packed (see packed-sums.ts). Accounts that are in no loaded segment any more cost nothing.
  */
 import { checkFeePpm } from "./checks.js";
 import { RewardsError } from "./errors.js";
+import { PackedSums, PackedTotals, type Sum } from "./packed-sums.js";
 
 /** Database id of an account. */
 export type AccountId = number;
@@ -85,15 +86,10 @@ export function netWeightOf({ weight, feeWeight }: AccountSum): bigint {
   return netWeight;
 }
 
-interface Sum {
-  weight: bigint;
-  netWeight: bigint;
-}
-
 interface Segment {
   readonly id: number;
-  /** By slot. */
-  readonly sums: Map<number, Sum>;
+  /** By slot; packed when the segment is not the head any more. */
+  sums: Map<number, Sum> | PackedSums;
   weight: bigint;
   netWeight: bigint;
 }
@@ -155,10 +151,11 @@ export class ShareWindow {
 
   /** Closes the head and opens a new one, which must have a higher id. */
   openSegment(id: number): void {
-    const head = this.headSegment;
-    if (head !== undefined && id <= head) {
-      throw new RewardsError("rewards.segmentOrder", `expected a segment id above ${head}, got ${id}`);
+    const head = this.#segments.at(-1);
+    if (head !== undefined && id <= head.id) {
+      throw new RewardsError("rewards.segmentOrder", `expected a segment id above ${head.id}, got ${id}`);
     }
+    if (head?.sums instanceof Map) head.sums = new PackedSums(head.sums);
     this.#segments.push({ id, sums: new Map(), weight: 0n, netWeight: 0n });
   }
 
@@ -201,22 +198,25 @@ export class ShareWindow {
    */
   load(segments: readonly SegmentSums[], olderRemain: boolean): void {
     const built: Segment[] = [];
+    const wasEmpty = this.#segments.length === 0;
     let before = this.oldestSegment ?? Number.POSITIVE_INFINITY;
     for (let i = segments.length - 1; i >= 0; i--) {
       const stored = segments[i] as SegmentSums;
       if (stored.id >= before) throw new RewardsError("rewards.segmentOrder", `expected a segment id under ${before}, got ${stored.id}`);
       before = stored.id;
-      const segment: Segment = { id: stored.id, sums: new Map(), weight: 0n, netWeight: 0n };
+      const sums = new Map<number, Sum>();
+      let weight = 0n;
+      let netWeight = 0n;
       for (const sum of stored.sums) {
-        const netWeight = netWeightOf(sum);
-        this.#addTo(segment.sums, this.#slot(sum.account), sum.weight, netWeight);
-        segment.weight += sum.weight;
-        segment.netWeight += netWeight;
+        const net = netWeightOf(sum);
+        this.#addTo(sums, this.#slot(sum.account), sum.weight, net);
+        weight += sum.weight;
+        netWeight += net;
       }
-      built.push(segment);
+      const isHead = wasEmpty && built.length === 0;
+      built.push({ id: stored.id, sums: isHead ? sums : new PackedSums(sums), weight, netWeight });
     }
     for (const { weight } of built) this.#weight += weight;
-    const wasEmpty = this.#segments.length === 0;
     this.#segments.unshift(...built.reverse());
     // Loaded segments are older than the edge, unless nothing was loaded: then the newest of them is where the edge starts.
     this.#edge = wasEmpty ? this.#segments.length - 1 : this.#edge + built.length;
@@ -235,7 +235,7 @@ export class ShareWindow {
       const oldest = this.#segments[count] as Segment;
       if (this.#weight - oldest.weight < keep) break;
       this.#weight -= oldest.weight;
-      for (const slot of oldest.sums.keys()) this.#release(slot);
+      for (const slot of oldest.sums instanceof Map ? oldest.sums.keys() : oldest.sums.slots) this.#release(slot);
       count++;
     }
     if (count > 0) {
@@ -289,10 +289,10 @@ export class ShareWindow {
     if (this.#edgeSums === undefined) {
       const weights = new Array<bigint>(this.#accountOf.length).fill(0n);
       const netWeights = weights.slice();
-      for (const [slot, sum] of edge.sums) {
+      edge.sums.forEach((sum, slot) => {
         weights[slot] = sum.weight;
         netWeights[slot] = sum.netWeight;
-      }
+      });
       this.#edgeSums = { weights, netWeights };
     }
     return this.#edgeSums;
@@ -301,29 +301,36 @@ export class ShareWindow {
   /** Afterwards the segments after the edge weigh less than `size`, and with the edge's at least `size` (or there is no edge: the log is shorter). */
   #moveEdge(size: bigint): void {
     const before = this.#edge;
+    const packed = new PackedTotals({ weights: this.#newerWeight, netWeights: this.#newerNetWeight });
     while (this.#edge >= 0 && this.#newerTotal + (this.#segments[this.#edge] as Segment).weight < size) {
-      this.#shiftNewer(this.#segments[this.#edge] as Segment, 1n);
+      this.#shiftNewer(this.#segments[this.#edge] as Segment, 1, packed);
       this.#edge--;
     }
     while (this.#newerTotal >= size) {
       this.#edge++;
-      this.#shiftNewer(this.#segments[this.#edge] as Segment, -1n);
+      this.#shiftNewer(this.#segments[this.#edge] as Segment, -1, packed);
     }
+    packed.flush();
     if (this.#edge !== before) this.#edgeSums = undefined;
   }
 
-  #shiftNewer(segment: Segment, sign: 1n | -1n): void {
-    for (const [slot, { weight, netWeight }] of segment.sums) {
-      this.#newerWeight[slot] = (this.#newerWeight[slot] as bigint) + sign * weight;
-      this.#newerNetWeight[slot] = (this.#newerNetWeight[slot] as bigint) + sign * netWeight;
+  #shiftNewer({ sums, weight, netWeight }: Segment, sign: 1 | -1, packed: PackedTotals): void {
+    const factor = BigInt(sign);
+    if (sums instanceof PackedSums) packed.add(sums, sign);
+    else {
+      for (const [slot, sum] of sums) {
+        this.#newerWeight[slot] = (this.#newerWeight[slot] as bigint) + factor * sum.weight;
+        this.#newerNetWeight[slot] = (this.#newerNetWeight[slot] as bigint) + factor * sum.netWeight;
+      }
     }
-    this.#newerTotal += sign * segment.weight;
-    this.#newerNetTotal += sign * segment.netWeight;
+    this.#newerTotal += factor * weight;
+    this.#newerNetTotal += factor * netWeight;
   }
 
   #change(index: number, slot: number, weight: bigint, netWeight: bigint): void {
     const segment = this.#segments[index] as Segment;
-    this.#addTo(segment.sums, slot, weight, netWeight);
+    if (segment.sums instanceof Map) this.#addTo(segment.sums, slot, weight, netWeight);
+    else segment.sums.lessen(slot, -weight, -netWeight);
     segment.weight += weight;
     segment.netWeight += netWeight;
     this.#weight += weight;

@@ -13,6 +13,7 @@ export class FollowerMetrics {
   readonly #reorged: Counter;
   readonly #blocks: Counter<"life">;
   readonly #receipts: Counter;
+  readonly #lost: Counter;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -37,6 +38,11 @@ export class FollowerMetrics {
       help: "Coinbases that paid the pool's scripts and are no block that the pool knows.",
       registers,
     });
+    this.#lost = new Counter({
+      name: "openprime_blocks_lost_total",
+      help: "Blocks that were handed in, or of sessions that were given splits for their parents, and earned the miners nothing.",
+      registers,
+    });
   }
 
   /** How far the books are, and how far the chain. */
@@ -45,7 +51,8 @@ export class FollowerMetrics {
     this.#behind.set(Math.max(0, top - height));
   }
 
-  connected({ outcome }: Connected): void {
+  connected({ outcome, lost }: Connected): void {
+    if (lost === true) this.#lost.inc();
     if (outcome === "paid") this.#blocks.labels("paid").inc();
     if (outcome === "receipt") this.#receipts.inc();
   }

@@ -34,6 +34,8 @@ export interface ChainFollowerModules {
   readonly books: ChainBooks;
   /** The DATUM prime id that a coinbase's scriptSig carries; undefined when it has not that form. */
   readonly readPrimeId: (scriptSig: Uint8Array) => number | undefined;
+  /** Done before each block joins: what was promised to gateways must be in the books first. Its failure is the step's. */
+  readonly beforeConnect?: () => Promise<unknown>;
   readonly log: Logger;
   readonly metrics: Registry;
   /** A clock that is never set, milliseconds. */
@@ -270,6 +272,8 @@ export class ChainFollower {
   }
 
   async #connect(block: ChainBlock): Promise<void> {
+    this.#stop.signal.throwIfAborted();
+    if (this.modules.beforeConnect !== undefined) await this.#orStop(this.modules.beforeConnect());
     this.#stop.signal.throwIfAborted();
     const connected = await this.#books.connect(block);
     this.#advanced();

@@ -65,7 +65,11 @@ export class MoneyDesk {
     this.#scheme = scheme;
     this.#follower = new ChainFollower(
       { ...(fallenBackMs !== undefined && { fallenBackMs }) },
-      { node, books: book, readPrimeId, log, metrics },
+      {
+        ...{ node, books: book, readPrimeId, log, metrics },
+        // A split that a gateway mines already may still be on its way to the database.
+        beforeConnect: () => shareLog.exclusive("waiting for queued splits", () => Promise.resolve()),
+      },
     );
     chain.onTip((tip) => {
       const segment = shareLog.openSegment(tip.hash, this.#blockOn(tip));
@@ -96,7 +100,7 @@ export class MoneyDesk {
         logHash: async (segment) => {
           // The follower may hear of a block before the tracker does.
           if (segment === shareLog.segment) await desk?.closeSegment();
-          return publisher.logs.exportUpTo(segment);
+          return publisher.logs.hashForSettlement(segment);
         },
         now,
         logger: log,

@@ -19,6 +19,8 @@ export type LedgerErrorCode =
   | "ledger.closed"
   /** A log file that is to be written again would not be the one that was published. */
   | "ledger.logChanged"
+  /** The published folder can't be written. */
+  | "ledger.publishFailed"
   /** Money: a block that does not follow the books' last, or is not their last. */
   | "ledger.chainOrder"
   /** The node's chain has left the books' below the block that they began with. */

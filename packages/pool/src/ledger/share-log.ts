@@ -119,6 +119,8 @@ export class ShareLog {
   #tip: SegmentTip = { prevhash: undefined, block: undefined };
   #lastSplitId = 0n;
   #lastStart = 0;
+  /** The connection broke off, and there is no other yet. */
+  #lost = false;
   /** Since when a batch is under way; far in the future while none is. */
   #busySince = Number.POSITIVE_INFINITY;
   #worker: Promise<void> | undefined;
@@ -203,7 +205,7 @@ export class ShareLog {
   appendSplit(split: StoredSplit): boolean {
     if (split.id !== this.#lastSplitId + 1n) throw new RangeError(`expected split ${this.#lastSplitId + 1n}, got ${split.id}`);
     // A split that is given away and then lost with the queue would make its block a stranger's: nobody gets one that can't be stored soon.
-    if (this.#state === "waiting" || performance.now() - this.#busySince > this.#splitPatienceMs) return false;
+    if (this.#lost || this.#state === "waiting" || performance.now() - this.#busySince > this.#splitPatienceMs) return false;
     if (!this.#enqueue({ kind: "split", split })) return false;
     this.#lastSplitId = split.id;
     return true;
@@ -413,15 +415,24 @@ export class ShareLog {
     if (this.#client === undefined) {
       const client = await this.#database.connect(STATEMENT_TIMEOUT_MS);
       client.once("end", () => {
-        if (this.#client === client) this.#client = undefined;
+        if (this.#client !== client) return;
+        this.#client = undefined;
+        if (!this.#closing) this.#reconnect();
       });
       this.#client = client;
+      this.#lost = false;
     }
     if (this.#state === "waiting") {
       this.#state = "running";
       this.#database.log.info({ waiting: this.waiting }, "the share log writes again");
     }
     return this.#client;
+  }
+
+  /** Finds out at once, and not at the next share, when the database is back. */
+  #reconnect(): void {
+    this.#lost = true;
+    this.exclusive("connecting again", () => Promise.resolve()).catch(() => undefined);
   }
 
   /** A connection that failed once is not trusted again; ending it also ends what it may still be doing. */

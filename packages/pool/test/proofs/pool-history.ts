@@ -159,17 +159,11 @@ function coinbaseOf(height: number, outputs: readonly { who: Name; value: bigint
     ...outputs.map(({ who, value }) => ({ script: SCRIPTS[who] as Uint8Array, value })),
     { script: Uint8Array.of(0x6a), value: 0n },
   ];
-  const u64 = (value: bigint): Buffer => {
-    const bytes = Buffer.alloc(8);
-    bytes.writeBigUInt64LE(value);
-    return bytes;
-  };
   return Buffer.concat([
     Buffer.from(`02000000${"01"}${"00".repeat(32)}ffffffff`, "hex"),
     Uint8Array.of(4, 1, height, 1, salt),
     Buffer.from("ffffffff", "hex"),
-    Uint8Array.of(all.length),
-    ...all.flatMap(({ script, value }) => [u64(value), Uint8Array.of(script.length), script]),
+    outputBytes(all),
     Buffer.alloc(4),
   ]);
 }
@@ -183,7 +177,26 @@ interface TestBlock {
   readonly raw: Buffer;
 }
 
-function blockOf(height: number, prevhash: Buffer, coinbase: Buffer): TestBlock {
+/** A transaction of one input that pays these. */
+export function paymentOf(outputs: readonly { who: Name; value: bigint }[], salt: number): Buffer {
+  return Buffer.concat([
+    Buffer.from(`0200000001${String(salt).padStart(2, "0").repeat(32)}0000000000ffffffff`, "hex"),
+    outputBytes(outputs.map(({ who, value }) => ({ script: SCRIPTS[who], value }))),
+    Buffer.alloc(4),
+  ]);
+}
+
+function outputBytes(outputs: readonly { script: Uint8Array; value: bigint }[]): Buffer {
+  const u64 = (value: bigint): Buffer => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64LE(value);
+    return bytes;
+  };
+  const each = outputs.flatMap(({ script, value }) => [u64(value), Uint8Array.of(script.length), script]);
+  return Buffer.concat([Uint8Array.of(outputs.length), ...each]);
+}
+
+function blockOf(height: number, prevhash: Buffer, coinbase: Buffer, others: readonly Buffer[]): TestBlock {
   const time = 1_700_000_000 + height;
   const header = Buffer.alloc(80);
   header.writeUInt32LE(0x2000_0000);
@@ -191,7 +204,8 @@ function blockOf(height: number, prevhash: Buffer, coinbase: Buffer): TestBlock 
   Buffer.from(sha256d(coinbase)).copy(header, 36);
   header.writeUInt32LE(time, 68);
   header.writeUInt32LE(BITS, 72);
-  return { hash: Buffer.from(sha256d(header)), prevhash, height, time, coinbase, raw: Buffer.concat([header, Uint8Array.of(1), coinbase]) };
+  const raw = Buffer.concat([header, Uint8Array.of(1 + others.length), coinbase, ...others]);
+  return { hash: Buffer.from(sha256d(header)), prevhash, height, time, coinbase, raw };
 }
 
 /** What is published of a pool, and the chain that it mined on. */
@@ -234,11 +248,11 @@ export function poolHistory(tampering: Tampering = {}): PoolHistory {
     entries = [];
   };
 
-  const change = (entry: Pick<SettlementEntry, "id" | "kind">, amounts: Partial<Record<Name, bigint>>): void => {
+  const change = (entry: Omit<SettlementEntry, "amounts">, amounts: Partial<Record<Name, bigint>>): void => {
     const changed = NAMES.filter((name) => amounts[name] !== undefined);
     for (const name of changed) balances.set(name, (balances.get(name) ?? 0n) + (amounts[name] ?? 0n));
     const list = changed.map((name) => ({ script: SCRIPTS[name], amount: amounts[name] ?? 0n }));
-    entries.push({ ...entry, block: undefined, txid: new Uint8Array(32).fill(7), amounts: list });
+    entries.push({ ...entry, amounts: list });
   };
 
   const settle = (
@@ -337,19 +351,23 @@ export function poolHistory(tampering: Tampering = {}): PoolHistory {
     { who: "ann" as const, value: 300_001n },
     { who: "bob" as const, value: 200_000n },
   ];
-  const mine = (height: number, prevhash: Buffer, paidTo: readonly number[], salt: number): TestBlock => {
+  const mine = (height: number, prevhash: Buffer, paidTo: readonly number[], salt: number, others: readonly Buffer[] = []): TestBlock => {
     const outputs = [...paidTo.map((i) => split[i] as (typeof split)[number]), { who: "pool" as const, value: POOL_PART }];
-    const block = blockOf(height, prevhash, coinbaseOf(height, outputs, salt));
+    const block = blockOf(height, prevhash, coinbaseOf(height, outputs, salt), others);
     chain.blocks.set(display(block.hash), block.raw);
     return block;
   };
 
-  const first = mine(101, genesis, [0, 1], 1);
+  const payout = paymentOf([{ who: "bob", value: 1000n }], 1);
+  const spend = (block: TestBlock) => ({ block: block.hash, txid: Buffer.from(sha256d(payout)) });
+  const first = mine(101, genesis, [0, 1], 1, [payout]);
   settle(first, 9, 2, split, [0, 1]);
-  change({ id: 5n, kind: "receipt" }, {});
-  change({ id: 6n, kind: "spend" }, { bob: -1000n, pool: -10n });
-  const second = mine(102, first.hash, [0, 2], 2);
+  change({ id: 5n, kind: "receipt", ...spend(first) }, {});
+  change({ id: 6n, kind: "spend", ...spend(first) }, { bob: -1000n, pool: -10n });
+  const second = mine(102, first.hash, [0, 2], 2, [payout]);
   settle(second, 14, 3, split, [0, 2]);
+  change({ id: 8n, kind: "spend", ...spend(second) }, { bob: -900n, pool: -110n });
+  change({ id: 9n, kind: "reversal", ...spend(second) }, { bob: 900n, pool: 110n });
   takeBack(settlements[1] as Settlement);
   const third = mine(102, first.hash, [1], 3);
   settle(third, 17, 3, split, [1]);

@@ -68,10 +68,11 @@ function sentence(result: AuditResult): string {
     const { file, line, field, expected, found } = result.difference;
     return `DIFFERS ${file}:${line}${field === "" ? "" : ` ${field}`}: expected ${expected}, found ${found}`;
   }
-  const { number, kind, height, block, value, fee, accounts, segments, unchecked } = result;
+  const { number, kind, height, block, value, fee, accounts, segments, unchecked, notes } = result;
   const what = `${kind} ${number}, block ${height} ${reverseHex(block)}`;
   const open = unchecked.map((one) => `; not checked: ${one}`).join("");
-  return `PASS ${what}: ${value} satoshis, fee ${fee}, ${accounts} accounts, ${segments} log files${open}`;
+  const remarks = notes.map((one) => `; note: ${one}`).join("");
+  return `PASS ${what}: ${value} satoshis, fee ${fee}, ${accounts} accounts, ${segments} log files${open}${remarks}`;
 }
 
 /** As JSON has it: hashes in hex, satoshis as text. */

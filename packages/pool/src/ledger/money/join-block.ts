@@ -4,7 +4,7 @@ import type { Steps } from "../../proofs/index.js";
 import { hashText } from "../check/text.js";
 import { byteas, int4s, int8s } from "../columns.js";
 import { KEYS_OF_BLOCK } from "../queries/money.js";
-import { CHANGE_LIFE_AT, INSERT_CHAIN, INSERT_COINS, INSERT_DISCOVERED, SET_LIFE, SET_PAID, SPEND_COINS } from "../queries/money-chain.js";
+import { CHANGE_LIFE_AT, INSERT_CHAIN, INSERT_COINS, SET_LIFE, SET_PAID, SPEND_COINS, WAS_OFFERED } from "../queries/money-chain.js";
 import { inSlices } from "../slices.js";
 import type { SplitOutput } from "../types.js";
 import type { BookContext, BookWriter } from "./book-context.js";
@@ -66,12 +66,28 @@ class Joining {
 
   async #foreign(received: bigint, why: string): Promise<Connected> {
     const { block } = this.joining;
-    await this.writer.client.query(SET_LIFE, [Buffer.from(block.hash), "foreign"]);
-    if (received === 0n) return { outcome: "none", received, paid: 0n, claimed: false };
-    await this.writer.post({ ...this.#entry("receipt"), postings: receiptPostings(received) });
+    const { rowCount } = await this.writer.client.query(SET_LIFE, [Buffer.from(block.hash), "foreign"]);
+    const lost = rowCount === 1 || (await this.#wasOffered());
     const fields = { height: block.height, hash: hashText(block.hash), received: String(received) };
-    this.context.logger.warn(fields, `a block pays the pool and is no block of the pool's: its coinbase ${why}`);
-    return { outcome: "receipt", received, paid: 0n, claimed: false };
+    if (lost) {
+      this.context.logger.error(
+        fields,
+        `a block that was handed in, or of a session that was given splits for its parent, earns the miners nothing: its coinbase ${why}`,
+      );
+    } else if (received > 0n) {
+      this.context.logger.warn(fields, `a block pays the pool and is no block of the pool's: its coinbase ${why}`);
+    }
+    const connected = { received, paid: 0n, claimed: false, ...(lost && { lost: true as const }) };
+    if (received === 0n) return { outcome: "none", ...connected };
+    await this.writer.post({ ...this.#entry("receipt"), postings: receiptPostings(received) });
+    return { outcome: "receipt", ...connected };
+  }
+
+  async #wasOffered(): Promise<boolean> {
+    const { prevhash, coinbase } = this.joining.block;
+    if (coinbase.primeId === undefined) return false;
+    const { rows } = await this.writer.client.query<{ offered: boolean }>(WAS_OFFERED, [coinbase.primeId, Buffer.from(prevhash)]);
+    return rows[0]?.offered === true;
   }
 
   async #paid(prepared: PoolBlock): Promise<Connected> {
@@ -90,16 +106,15 @@ class Joining {
     const { block } = this.joining;
     const { client } = this.writer;
     const { session, split, pin } = attribution;
-    const whose = [String(session), split === undefined ? null : String(split.id), String(pin)];
-    const { rowCount } = await client.query(SET_PAID, [Buffer.from(block.hash), block.height, ...whose]);
-    if (rowCount === 1) return;
-    await client.query(INSERT_DISCOVERED, [
+    await client.query(SET_PAID, [
       Buffer.from(block.hash),
       Buffer.from(block.prevhash),
       block.height,
       Buffer.from(block.coinbase.raw),
       String(value),
-      ...whose,
+      String(session),
+      split === undefined ? null : String(split.id),
+      String(pin),
       new Date(this.context.now()),
     ]);
   }

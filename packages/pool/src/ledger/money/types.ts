@@ -53,6 +53,8 @@ export interface Connected {
   readonly paid: bigint;
   /** True when the block's share had come; false for one discovered on the chain. */
   readonly claimed: boolean;
+  /** A block that was handed in, or of a session that was given splits for its parent, and is not booked as the pool's. Not told again by a repeated call. */
+  readonly lost?: true;
 }
 
 export interface Disconnected {

@@ -13,7 +13,7 @@ import { encodeLogEnd, encodeLogEntry, encodeLogHeader, type LogEntry, logFile }
 import type { Database } from "../database.js";
 import { LedgerError } from "../errors.js";
 import type { LedgerLogger } from "../types.js";
-import { publishFile } from "./published-file.js";
+import { publishFile, setAside } from "./published-file.js";
 import {
   FETCH_ENTRIES,
   HOLD_SHARES,
@@ -76,12 +76,16 @@ interface VoidRow extends EntryRow {
 /** What the first file names as the one before it. */
 const NO_HASH = new Uint8Array(32);
 
+const MAX_REFUSALS = 3;
+
 export class LogFiles {
   readonly #options: PublishOptions;
   readonly #modules: PublishModules;
   /** One export at a time. */
   #turn: Promise<unknown> = Promise.resolve();
   #restored = false;
+  /** How often in a row the folder could not be written for a settlement. */
+  #refusals = 0;
   #stopped = false;
 
   constructor(options: PublishOptions, modules: PublishModules) {
@@ -108,6 +112,27 @@ export class LogFiles {
       const hash = rows[0]?.log_hash;
       return hash == null ? undefined : Uint8Array.from(hash);
     });
+  }
+
+  /**
+   * As `exportUpTo`, for a settlement: a folder that can't be written does not hold the books up for ever. The third time in a row that it refuses, the
+   * settlement goes without the hash, said loudly; the file is written later.
+   */
+  async hashForSettlement(segment: number): Promise<Uint8Array | undefined> {
+    try {
+      const hash = await this.exportUpTo(segment);
+      this.#refusals = 0;
+      return hash;
+    } catch (error) {
+      if (!(error instanceof LedgerError) || error.code !== "ledger.publishFailed") throw error;
+      this.#refusals += 1;
+      if (this.#refusals < MAX_REFUSALS) throw error;
+      this.#modules.logger.error(
+        { segment, error: error.message },
+        "the published folder can't be written: a block is booked without its log file's hash",
+      );
+      return undefined;
+    }
   }
 
   /** Exports every segment that is closed now. The first time, files that were published and are not in the folder are written again where their shares are still held. */
@@ -145,7 +170,11 @@ export class LogFiles {
     try {
       const hash = createHash("sha256");
       const pieces = checked(this.#pieces(client, row), hash, row.id, expected);
-      await publishFile(join(this.#options.dir, logFile(row.id)), pieces, createGzip());
+      const path = join(this.#options.dir, logFile(row.id));
+      const beforeMove = async (): Promise<void> => {
+        await setAside(path, hash.copy().digest(), this.#modules.logger);
+      };
+      await publishFile(path, pieces, { through: createGzip(), beforeMove });
       return hash.digest();
     } finally {
       await client.end().catch(() => undefined);
@@ -211,7 +240,7 @@ export class LogFiles {
       await this.#write(row, (row.log_hash as Buffer).toString("hex"));
       logger.info({ segment: row.id }, "a missing log file was written again");
     } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
+      if (!(error instanceof LedgerError) || error.code !== "ledger.logChanged") throw error;
       logger.error({ code: error.code, segment: row.id }, error.message);
     }
     return true;

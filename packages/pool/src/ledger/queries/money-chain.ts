@@ -46,16 +46,20 @@ SELECT min(s.pin) AS pin FROM shares s
 WHERE s.round = (SELECT id FROM rounds WHERE prevhash = $1) AND s.session = $2
   AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
 
-/** $1 hash, $2 height, $3 session, $4 split, $5 pin. Whoever handed it in first, it is its coinbase's session's. */
+/**
+ * $1 hash, $2 prevhash, $3 height, $4 coinbase, $5 its value, $6 session, $7 split, $8 pin, $9 time. Whoever handed it in first, it is its coinbase's
+ * session's. One statement: a claim may be on its way at the same moment.
+ */
 export const SET_PAID = `
-UPDATE blocks SET life = 'paid', height = $2, username = CASE WHEN session = $3 THEN username ELSE ''::bytea END, session = $3, split = $4, pin = $5,
-  updated_at = now()
-WHERE hash = $1`;
+INSERT INTO blocks AS b (hash, prevhash, height, coinbase, coinbase_value, session, split, pin, username, status, outcome, life, found_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 'accepted', 'discovered on the chain', 'paid', $9)
+ON CONFLICT (hash) DO UPDATE SET life = 'paid', height = EXCLUDED.height,
+  username = CASE WHEN b.session = EXCLUDED.session THEN b.username ELSE EXCLUDED.username END,
+  session = EXCLUDED.session, split = EXCLUDED.split, pin = EXCLUDED.pin, updated_at = now()`;
 
-/** $1 hash, $2 prevhash, $3 height, $4 coinbase, $5 its value, $6 session, $7 split, $8 pin, $9 time. */
-export const INSERT_DISCOVERED = `
-INSERT INTO blocks (hash, prevhash, height, coinbase, coinbase_value, session, split, pin, username, status, outcome, life, found_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', 'accepted', 'discovered on the chain', 'paid', $9) ON CONFLICT (hash) DO NOTHING`;
+/** Whether the session of prime id $1 was offered a split for parent $2. */
+export const WAS_OFFERED = `
+SELECT EXISTS (SELECT FROM splits p JOIN sessions s ON s.id = p.session WHERE s.prime_id = $1 AND p.prevhash = $2) AS offered`;
 
 /** $1 hash, $2 life. */
 export const SET_LIFE = "UPDATE blocks SET life = $2, updated_at = now() WHERE hash = $1";

@@ -19,7 +19,9 @@ import { checkIds, checkLines, checkScripts, ExpectedLines } from "./accounts.js
 import { checkBlock, type Whereabouts } from "./block.js";
 import { type Difference, DifferenceFound, Line } from "./difference.js";
 import { type Document, Documents } from "./documents.js";
+import { checkEntries } from "./entries.js";
 import { type LogWindow, LogWindows } from "./log-window.js";
+import { changedTerms, overpaid } from "./notes.js";
 import { readPayments } from "./payments.js";
 import type { AuditNode, ProofSource, SeenHashes } from "./source.js";
 
@@ -39,6 +41,8 @@ export interface AuditSummary {
   readonly segments: number;
   /** What could not be looked at, in words; empty for a settlement that was recomputed whole. */
   readonly unchecked: readonly string[];
+  /** What is not wrong by the files alone, but what a miner may want to ask the pool about, in words. */
+  readonly notes: readonly string[];
 }
 
 /** Of one settlement: right, or the first difference. */
@@ -94,8 +98,9 @@ export class Auditor {
     const header = new Line(file, 1);
     const before = (await this.#documents.previous(document))?.settlement;
     if (before !== undefined) header.check("network", before.network, settlement.network);
-    const unchecked: string[] = [];
+    if (settlement.kind === "settlement") this.#checkFirst(settlement, header);
     const known = await checkBlock(settlement, this.#whereabouts(settlement), this.#modules.node, header);
+    const { unchecked, notes } = await checkEntries(document, this.#documents, this.#modules.node);
     if (!known) unchecked.push("the block, which left the chain and which the node does not have");
 
     const expected = new ExpectedLines();
@@ -109,9 +114,10 @@ export class Auditor {
     }
     checkScripts(file, settlement, expected);
     checkLines(file, settlement, expected);
+    notes.push(...changedTerms(before, settlement), ...overpaid(settlement));
     const fee = lines.reduce((sum, line) => sum + line.fee, 0n);
     const { kind, root, value } = settlement;
-    return { number, kind, height: block.height, block: block.hash, root, value, fee, accounts: lines.length, segments, unchecked };
+    return { number, kind, height: block.height, block: block.hash, root, value, fee, accounts: lines.length, segments, unchecked, notes };
   }
 
   /** The last document of a block says whether it is on the chain. */
@@ -120,6 +126,14 @@ export class Auditor {
     const later = this.#documents.index.slice(number).some((one) => hex(one.block) === wanted);
     if (later) return undefined;
     return kind === "settlement" ? "onChain" : "offChain";
+  }
+
+  /** A block is divided once for each time that it joins the chain: what the last document of it divided must have been taken back. */
+  #checkFirst({ number, block }: Settlement, header: Line): void {
+    const wanted = hex(block.hash);
+    const earlier = this.#documents.index.slice(0, number - 1).findLast((one) => hex(one.block) === wanted);
+    if (earlier?.kind === "settlement")
+      header.differs("block.hash", "a block that is not divided yet", `that of settlement ${earlier.number}`);
   }
 
   async #expectEarnings(document: Document, expected: ExpectedLines, unchecked: string[]): Promise<number> {

@@ -4,7 +4,7 @@ import { ProofError } from "../errors.js";
 import { hex } from "../hex.js";
 import { INDEX_FILE, type IndexedSettlement, settlementFile } from "../published.js";
 import { decodeSettlement, MAX_SETTLEMENT_LENGTH, settlementHash } from "../settlement-format.js";
-import type { Settlement } from "../types.js";
+import type { Settlement, SettlementEntry } from "../types.js";
 import { Line, reading } from "./difference.js";
 import type { ProofSource } from "./source.js";
 
@@ -20,6 +20,8 @@ interface Facts extends Pick<Settlement, "number" | "kind" | "previous"> {
   readonly hash: Uint8Array;
   readonly block: string;
   readonly logWeight: bigint;
+  /** Spends, and what took them back. */
+  readonly spends: readonly SettlementEntry[];
 }
 
 const FIRST_PREVIOUS = "00".repeat(32);
@@ -60,8 +62,9 @@ export class Documents {
     this.#checkIndexed(row, document);
     this.#kept.set(number, document);
     for (const old of this.#kept.keys()) if (this.#kept.size > KEPT) this.#kept.delete(old);
-    const { kind, previous, block, window } = settlement;
-    this.#facts.set(number, { number, kind, previous, hash: document.hash, block: hex(block.hash), logWeight: window.logWeight });
+    const { kind, previous, block, window, entries } = settlement;
+    const spends = entries.filter((entry) => entry.kind === "spend" || entry.kind === "reversal");
+    this.#facts.set(number, { number, kind, previous, hash: document.hash, block: hex(block.hash), logWeight: window.logWeight, spends });
     return document;
   }
 
@@ -81,6 +84,28 @@ export class Documents {
       break;
     }
     return new Line(file, 1).differs("block.hash", "a block with a settlement to take back", reverseHex(settlement.block.hash));
+  }
+
+  /** The spend that a reversal takes back: the latest of that transaction and block that nothing before the reversal has taken back; all links checked. */
+  async standingSpend({ settlement }: Document, reversal: SettlementEntry): Promise<SettlementEntry | undefined> {
+    const name = spendName(reversal);
+    let reversed = 0;
+    const find = (entries: readonly SettlementEntry[]): SettlementEntry | undefined => {
+      for (const entry of entries.toReversed()) {
+        if (spendName(entry) !== name) continue;
+        if (entry.kind === "reversal") reversed++;
+        else if (reversed-- === 0) return entry;
+      }
+      return undefined;
+    };
+    const own = settlement.entries.filter(({ id, kind }) => id < reversal.id && (kind === "spend" || kind === "reversal"));
+    let found = find(own);
+    if (found !== undefined) return found;
+    for await (const { spends } of this.#backFrom(settlement.number)) {
+      found = find(spends);
+      if (found !== undefined) break;
+    }
+    return found;
   }
 
   /** Weight of the log at the pins of the pool's last `count` blocks on the chain that this document stands on, oldest first. */
@@ -124,6 +149,10 @@ export class Documents {
     line.check("block.hash", reverseHex(row.block), reverseHex(settlement.block.hash));
     new Line(INDEX_FILE, 1).check(`settlements[${row.number - 1}].hash`, hex(hash), hex(row.hash));
   }
+}
+
+function spendName({ block, txid }: SettlementEntry): string {
+  return [block, txid].map((hash) => (hash === undefined ? "" : hex(hash))).join(":");
 }
 
 async function readText(source: ProofSource, file: string): Promise<string> {

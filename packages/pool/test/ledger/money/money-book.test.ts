@@ -309,8 +309,48 @@ describe.skipIf(server === undefined)("the money books", () => {
   test("what a session hands in that is no block of the pool is foreign", async () => {
     const block = blockAfter(BEGIN, { outputs: [output(script(66), 10_000n)], primeId: alice.primeId });
     await world.claim(block, alice, undefined);
-    expect(await world.book.connect(block)).toEqual({ outcome: "none", received: 0n, paid: 0n, claimed: false });
+    expect(await world.book.connect(block)).toEqual({ outcome: "none", received: 0n, paid: 0n, claimed: false, lost: true });
     expect((await world.blocks.find(block.hash))?.life).toBe("foreign");
+    expect(world.logger.lines).toContainEqual(
+      expect.objectContaining({ level: "error", message: expect.stringContaining("was handed in") }),
+    );
+  });
+
+  test("a block of a session that had splits for its parent, and that pays another, is told loudly", async () => {
+    await mine();
+    await world.offer(alice, BEGIN.hash, 10_000n, [output(script(1), 10_000n)]);
+    const forged = { outputs: [output(script(66), 10_000n)], primeId: alice.primeId };
+    expect(await world.connect(forged)).toMatchObject({ outcome: "none", lost: true });
+    expect(world.logger.lines.filter(({ level }) => level === "error")).toHaveLength(1);
+    expect(await world.connect({ ...forged, salt: "on a parent without a split" })).not.toHaveProperty("lost");
+    expect(world.logger.lines.filter(({ level }) => level === "error")).toHaveLength(1);
+  });
+
+  test("a block whose row is written at the moment of its booking is paid", async () => {
+    await mine();
+    const outputs = [output(script(1), 10_000n)];
+    await world.offer(alice, BEGIN.hash, 10_000n, outputs);
+    const block = blockAfter(BEGIN, { outputs, primeId: alice.primeId });
+    const other = await world.database.pool.connect();
+    try {
+      await other.query("BEGIN");
+      await other.query(
+        `INSERT INTO blocks (hash, prevhash, height, coinbase, coinbase_value, session, pin, username, found_at)
+         VALUES ($1, $2, 101, '', 10000, $3, 0, 'miner', now())`,
+        [Buffer.from(block.hash), Buffer.from(block.prevhash), String(alice.id)],
+      );
+      const connected = world.book.connect(block);
+      await expect
+        .poll(async () => (await world.rows("SELECT FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")).length, {
+          timeout: 10_000,
+        })
+        .toBe(1);
+      await other.query("COMMIT");
+      expect(await connected).toMatchObject({ outcome: "paid" });
+    } finally {
+      other.release();
+    }
+    expect(await world.blocks.find(block.hash)).toMatchObject({ life: "paid", sessionId: alice.id, status: "found" });
   });
 
   test("the pool's part is spendable in the hundredth block after: mature when the ninety-ninth has joined", async () => {

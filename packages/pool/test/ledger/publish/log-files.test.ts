@@ -227,3 +227,27 @@ test("the publisher writes a segment's file when the next one opens, tells what 
   expect(existsSync(join(folder.path, logFile(3)))).toBe(false);
   await expect(publisher.logs.exportUpTo(3)).rejects.toMatchObject({ code: "ledger.closed" });
 });
+
+test("a log file of books that were lost is set aside, not overwritten without a word", async () => {
+  await threeSegments();
+  await files().exportUpTo(1);
+  mkdirSync(join(folder.path, "log"), { recursive: true });
+  writeFileSync(join(folder.path, logFile(2)), "of the lost books");
+  await files().catchUp();
+  const kept = readdirSync(join(folder.path, "log")).filter((name) => name.includes(".replaced-"));
+  expect(kept).toEqual([expect.stringMatching(/^00000002\.ndjson\.gz\.replaced-\d+$/)]);
+  expect(readFileSync(join(folder.path, "log", kept[0] as string), "utf8")).toBe("of the lost books");
+  expect(read(2).header.segment).toBe(2);
+  expect(logger.lines.filter(({ level }) => level === "error")).toHaveLength(1);
+});
+
+test("a folder that can't be written does not hold a settlement up for ever", async () => {
+  await threeSegments();
+  writeFileSync(join(folder.path, "log"), "a file where the folder should be");
+  const logs = files();
+  for (const _ of [1, 2]) await expect(logs.hashForSettlement(2)).rejects.toMatchObject({ code: "ledger.publishFailed" });
+  expect(await logs.hashForSettlement(2)).toBeUndefined();
+  expect(logger.lines.filter(({ level }) => level === "error")).toHaveLength(1);
+  rmSync(join(folder.path, "log"));
+  expect(await logs.hashForSettlement(2)).toEqual(sha256(textOf(2)));
+});

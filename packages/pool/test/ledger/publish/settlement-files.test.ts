@@ -1,5 +1,5 @@
 /** Settlements as files, from rows of a real database. */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -24,7 +24,7 @@ afterEach(async () => {
   folder.remove();
 });
 
-const files = () => new SettlementFiles({ dir: folder.path }, { database, logger: new MemoryLogger() });
+const files = (logger = new MemoryLogger()) => new SettlementFiles({ dir: folder.path }, { database, logger });
 const index = () => decodeIndex(readFileSync(join(folder.path, "index.json"), "utf8")).settlements;
 
 async function settle(number: number, kind: "settlement" | "reversal", height: number): Promise<void> {
@@ -81,4 +81,30 @@ test("nothing is written while there is nothing new", async () => {
   rmSync(join(folder.path, "index.json"));
   await publishing.catchUp();
   expect(existsSync(join(folder.path, "index.json"))).toBe(false);
+});
+
+test("files of books that were lost are set aside at the first look, and the right ones written", async () => {
+  await settle(1, "settlement", 120);
+  await settle(2, "settlement", 121);
+  await settle(3, "settlement", 122);
+  await files().catchUp();
+  const path = (name: string) => join(folder.path, "settlements", name);
+  writeFileSync(path("000002-settlement-121.ndjson.gz"), gzipSync("of the lost books"));
+  writeFileSync(path("000003-settlement-122.ndjson.gz"), "damaged");
+  writeFileSync(path("000004-settlement-123.ndjson.gz"), gzipSync("after the backup"));
+  const logger = new MemoryLogger();
+  await files(logger).catchUp();
+  const names = readdirSync(join(folder.path, "settlements")).sort();
+  expect(names.map((name) => name.replace(/\d+$/, "T"))).toEqual([
+    "000001-settlement-120.ndjson.gz",
+    "000002-settlement-121.ndjson.gz",
+    "000002-settlement-121.ndjson.gz.replaced-T",
+    "000003-settlement-122.ndjson.gz",
+    "000003-settlement-122.ndjson.gz.replaced-T",
+    "000004-settlement-123.ndjson.gz.replaced-T",
+  ]);
+  expect(gunzipSync(readFileSync(path(names[1] as string))).toString()).toBe("text 2");
+  expect(gunzipSync(readFileSync(path(names[2] as string))).toString()).toBe("of the lost books");
+  expect(gunzipSync(readFileSync(path(names[3] as string))).toString()).toBe("text 3");
+  expect(logger.lines.filter(({ level }) => level === "error")).toHaveLength(3);
 });
