@@ -59,11 +59,20 @@ export class PackedSums {
   #netWeights: bigint | Column;
 
   constructor(sums: ReadonlyMap<number, Sum>) {
-    const slots = Uint32Array.from(sums.keys()).sort();
-    const values = Array.from(slots, (slot) => sums.get(slot) as Sum);
+    const slots = new Uint32Array(sums.size);
+    let count = 0;
+    for (const slot of sums.keys()) slots[count++] = slot;
+    slots.sort();
+    const weights = new Array<bigint>(count);
+    const netWeights = new Array<bigint>(count);
+    for (let i = 0; i < count; i++) {
+      const { weight, netWeight } = sums.get(slots[i] as number) as Sum;
+      weights[i] = weight;
+      netWeights[i] = netWeight;
+    }
     this.slots = (slots.at(-1) ?? 0) < 2 ** 16 ? Uint16Array.from(slots) : slots;
-    this.weights = new Column(values.map(({ weight }) => weight));
-    this.#netWeights = rateOf(values) ?? new Column(values.map(({ netWeight }) => netWeight));
+    this.weights = new Column(weights);
+    this.#netWeights = rateOf(weights, netWeights) ?? new Column(netWeights);
   }
 
   get netWeights(): bigint | Column {
@@ -112,11 +121,11 @@ export class PackedSums {
   }
 }
 
-/** How many times its weight each sum's net weight is, when that is one whole number for all of them. */
-function rateOf(sums: readonly Sum[]): bigint | undefined {
-  const first = sums.find(({ weight }) => weight > 0n);
-  const rate = first === undefined ? 0n : first.netWeight / first.weight;
-  return sums.every(({ weight, netWeight }) => weight * rate === netWeight) ? rate : undefined;
+/** How many times its weight each net weight is, when that is one whole number for all of them. */
+function rateOf(weights: readonly bigint[], netWeights: readonly bigint[]): bigint | undefined {
+  const first = weights.findIndex((weight) => weight > 0n);
+  const rate = first < 0 ? 0n : (netWeights[first] as bigint) / (weights[first] as bigint);
+  return weights.every((weight, i) => weight * rate === netWeights[i]) ? rate : undefined;
 }
 
 /** Totals by slot of one column over many segments: sums of each word by itself, so that floating point is exact. */

@@ -53,7 +53,7 @@ describe("scripts/check-rooms.mjs", () => {
     [
       "packages/pool/src/ledger/a.ts",
       'import { ShareJudge } from "../work/index.js";',
-      "allowed rooms: @openprime/rewards, types of ../work/index.js",
+      "allowed rooms: @openprime/rewards, ../proofs/index.js, types of ../work/index.js",
     ],
     ["packages/pool/src/ledger/a.ts", 'import { type A, b } from "../work/index.js";', "allowed rooms: @openprime/rewards"],
     ["packages/pool/src/work/a.ts", 'import { x } from "@openprime/datum/dist/frame.js";', "allowed: packages by their index alone"],

@@ -232,7 +232,7 @@ test(`${BLOCKS} blocks, seed ${SEED}: the books and every audit are clean`, { ti
   await life.stop();
   const files = readdirSync(join(published, "settlements"));
   console.info(`seed ${SEED}: ${height - first} blocks, ${files.length} settlements, ${JSON.stringify(life.counts)}`);
-  expect(files.length).toBeGreaterThan(BLOCKS / 4);
+  expect(files.length).toBeGreaterThan(BLOCKS / 8);
   const left = postmaster(folder.dataDir);
   expect(left === undefined || !lives(left)).toBe(true);
 });

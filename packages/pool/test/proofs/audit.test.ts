@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { changedTerms, overpaid } from "../../src/proofs/audit/notes.js";
 import {
   Auditor,
   type AuditResult,
@@ -53,6 +54,26 @@ const header = (number: number, change: (settlement: Plain) => Partial<Plain>): 
 });
 const block = (change: (block: Plain["block"]) => Partial<Plain["block"]>): Tampering =>
   header(1, (settlement) => ({ block: { ...settlement.block, ...change(settlement.block) } }));
+/** Entries of a document changed as whole books would be: what follows from them does too. */
+const entries = (number: number, change: (entries: Settlement["entries"]) => Settlement["entries"]): Tampering =>
+  header(number, (settlement) => {
+    const changed = change(settlement.entries);
+    const sum = (list: Settlement["entries"], script: Uint8Array): bigint =>
+      list
+        .flatMap(({ amounts }) => amounts)
+        .reduce((total, one) => (Buffer.compare(one.script, script) === 0 ? total + one.amount : total), 0n);
+    const lines = settlement.lines.map((one) => {
+      const more = sum(changed, one.script) - sum(settlement.entries, one.script);
+      return { ...one, before: one.before + more, balance: one.balance + more };
+    });
+    return { entries: changed, lines };
+  });
+type Entry = Settlement["entries"][number];
+/** One entry of document 2 or 3 changed. */
+const entry = (number: number, place: number, change: (entry: Entry) => Partial<Entry>): Tampering =>
+  entries(number, (list) => list.map((one, i) => (i === place ? { ...one, ...change(one) } : one)));
+const amounts = (list: Partial<Record<keyof typeof SCRIPTS, bigint>>): Entry["amounts"] =>
+  Object.entries(list).map(([name, amount]) => ({ script: SCRIPTS[name as keyof typeof SCRIPTS], amount }));
 const window = (number: number, change: (window: Plain["window"]) => Partial<Plain["window"]>): Tampering =>
   header(number, (settlement) => ({ window: { ...settlement.window, ...change(settlement.window) } }));
 /** Replaces text in one line of a log file; the files and settlements after it link to what comes of it. */
@@ -71,6 +92,9 @@ const at = (place: string, number: number, field: string | RegExp, expected?: st
   ...(expected !== undefined && { expected: expect.stringMatching(expected) }),
   ...(found !== undefined && { found: expect.stringMatching(found) }),
 });
+
+/** The spend of the second document. */
+const SPENT = poolHistory().settlements[1]?.entries[1] as Entry;
 
 describe("the audit", () => {
   it("passes what the pool published", async () => {
@@ -95,6 +119,44 @@ describe("the audit", () => {
   ])("passes %s", async (_, tampering) => {
     const results = await auditAll(poolHistory(tampering));
     expect(results.map((result) => (result.verdict === "DIFFERS" ? result.difference : result.verdict))).toEqual(Array(4).fill("PASS"));
+  });
+
+  it.each<[string, Tampering, number, RegExp]>([
+    ["another fee", header(2, ({ feePpm }) => ({ feePpm: feePpm + 1 })), 2, /^feePpm was 10000 in the document before, and is 10001$/],
+    [
+      "credits where blocks are divided",
+      entry(2, 0, () => ({ kind: "credit", amounts: amounts({ bob: 5n, pool: -5n }) })),
+      2,
+      /^entry 5 pays for shares, which is not how tides pays$/,
+    ],
+    [
+      "a credit that takes back",
+      entry(2, 0, () => ({ kind: "credit", amounts: amounts({ bob: -5n, pool: 5n }) })),
+      2,
+      /^entry 5, a credit, takes from 1 accounts/,
+    ],
+  ])("notes %s", async (_, tampering, number, note) => {
+    const auditor = await open(poolHistory(tampering));
+    const result = await auditor.audit(number);
+    expect(result).toMatchObject({ verdict: "PASS", notes: expect.arrayContaining([expect.stringMatching(note)]) });
+  });
+
+  it("notes another scheme", async () => {
+    const history = poolHistory();
+    const [first, second] = history.settlements as [Settlement, Settlement];
+    expect(changedTerms(first, second)).toEqual([]);
+    expect(changedTerms(first, { ...second, scheme: { name: "tides", multiplier: 4n } })).toEqual([
+      'the scheme was {"name":"tides","multiplier":"8"} in the document before, and is {"name":"tides","multiplier":"4"}',
+    ]);
+  });
+
+  it("notes accounts that were paid more than they had", async () => {
+    const history = poolHistory();
+    const [first] = history.settlements as [Settlement];
+    const lines = first.lines.map((one, i) => (i === 0 ? { ...one, before: -one.earned, balance: -one.paid } : { ...one, paid: 0n }));
+    expect(overpaid({ ...first, lines })).toEqual([
+      expect.stringMatching(/^the coinbase paid 0014(11){20} 300001, which leaves it with -300001$/),
+    ]);
   });
 
   it("audits one settlement without the others", async () => {
@@ -169,8 +231,49 @@ describe("the audit", () => {
       line(2, bob, ({ before, balance }) => ({ before: before - 1n, balance: balance - 1n })),
       at(SECOND, 5, "before"),
     ],
+    [
+      "a receipt that takes money",
+      entry(2, 0, () => ({ amounts: amounts({ bob: -5n, pool: 5n }) })),
+      at(SECOND, 2, "amounts", /no balance/),
+    ],
+    [
+      "a credit out of nothing",
+      entry(2, 0, () => ({ kind: "credit", amounts: amounts({ bob: 5n }) })),
+      at(SECOND, 2, "amounts", /sum of 0/),
+    ],
+    ["a spend of no block", entry(2, 1, () => ({ block: undefined })), at(SECOND, 3, "block")],
+    ["a spend that its block has not", entry(2, 1, () => ({ txid: new Uint8Array(32).fill(7) })), at(SECOND, 3, "txid", /transaction of/)],
+    [
+      "a spend of more than was paid",
+      entry(2, 1, () => ({ amounts: amounts({ bob: -1001n, pool: -10n }) })),
+      at(SECOND, 3, "amounts[0].amount", /^-1000 or more/, "-1001"),
+    ],
+    [
+      "a spend at the cost of one whom it did not pay",
+      entry(2, 1, () => ({ amounts: amounts({ bob: -1000n, pool: -10n, cleo: -7n }) })),
+      at(SECOND, 3, "amounts[2].amount", /^0 or more/, "-7"),
+    ],
+    ["a spend that gives", entry(2, 1, () => ({ amounts: amounts({ ann: 9n, bob: -9n }) })), at(SECOND, 3, "amounts[0].amount", /nobody/)],
+    [
+      "a spend that gives the pool",
+      entry(2, 1, () => ({ amounts: amounts({ pool: 9n }) })),
+      at(SECOND, 3, "amounts[0].amount", /^at most 0/),
+    ],
+    [
+      "a spend booked twice",
+      entries(2, (list) => [...list, { ...(list[1] as Entry), id: 7n }]),
+      at(SECOND, 4, "txid", /no standing entry/),
+    ],
+    ["a spend booked again later", entry(3, 0, () => SPENT), at(REVERSAL, 2, "txid", /no standing entry/)],
+    ["a reversal of more", entry(3, 1, () => ({ amounts: amounts({ bob: 899n, pool: 110n }) })), at(REVERSAL, 3, "amounts")],
+    ["a reversal of no spend", entry(3, 1, () => ({ txid: new Uint8Array(32) })), at(REVERSAL, 3, "", /reversal of a spend/)],
+    [
+      "a block divided twice",
+      header(4, () => ({ block: (poolHistory().settlements[0] as Settlement).block })),
+      at(THIRD.replace("102", "101"), 1, "block.hash", /not divided yet/, "that of settlement 1"),
+    ],
     ["an entry left out", header(2, () => ({ entries: [] })), at(SECOND, 3, "before")],
-    ["a reversal of half of it", line(3, bob, (one) => ({ earned: 0n, balance: one.before + one.paid })), at(REVERSAL, 3, "earned")],
+    ["a reversal of half of it", line(3, bob, (one) => ({ earned: 0n, balance: one.before + one.paid })), at(REVERSAL, 5, "earned")],
     ["a reversal of another value", header(3, ({ value }) => ({ value: value + 1n })), at(REVERSAL, 1, "value")],
     [
       "a reversal of nothing",

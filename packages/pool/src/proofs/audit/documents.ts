@@ -86,19 +86,19 @@ export class Documents {
     return new Line(file, 1).differs("block.hash", "a block with a settlement to take back", reverseHex(settlement.block.hash));
   }
 
-  /** The spend that a reversal takes back: the latest of that transaction and block that nothing before the reversal has taken back; all links checked. */
-  async standingSpend({ settlement }: Document, reversal: SettlementEntry): Promise<SettlementEntry | undefined> {
-    const name = spendName(reversal);
+  /** The latest spend of the same transaction and block before this entry that nothing in between has taken back; all links checked. */
+  async standingSpend({ settlement }: Document, entry: SettlementEntry): Promise<SettlementEntry | undefined> {
+    const name = spendName(entry);
     let reversed = 0;
     const find = (entries: readonly SettlementEntry[]): SettlementEntry | undefined => {
-      for (const entry of entries.toReversed()) {
-        if (spendName(entry) !== name) continue;
-        if (entry.kind === "reversal") reversed++;
-        else if (reversed-- === 0) return entry;
+      for (const earlier of entries.toReversed()) {
+        if (spendName(earlier) !== name) continue;
+        if (earlier.kind === "reversal") reversed++;
+        else if (reversed-- === 0) return earlier;
       }
       return undefined;
     };
-    const own = settlement.entries.filter(({ id, kind }) => id < reversal.id && (kind === "spend" || kind === "reversal"));
+    const own = settlement.entries.filter(({ id, kind }) => id < entry.id && (kind === "spend" || kind === "reversal"));
     let found = find(own);
     if (found !== undefined) return found;
     for await (const { spends } of this.#backFrom(settlement.number)) {

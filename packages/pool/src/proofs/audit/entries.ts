@@ -32,6 +32,13 @@ export async function checkEntries(document: Document, documents: Documents, nod
         checkCredit(entry, settlement, pool, place, remarks.notes);
         break;
       case "spend":
+        if ((await documents.standingSpend(document, entry)) !== undefined) {
+          place.differs(
+            "txid",
+            "a transaction that no standing entry has booked",
+            entry.txid === undefined ? "null" : reverseHex(entry.txid),
+          );
+        }
         if (!(await checkSpend(entry, pool, place, node))) {
           remarks.unchecked.push(`the spend of entry ${entry.id}, whose block the node does not have`);
         }

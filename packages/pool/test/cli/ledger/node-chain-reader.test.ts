@@ -62,7 +62,7 @@ describe("a real node", () => {
       books = await commandBooks(server as string, async ({ pool }) => {
         await pool.query("INSERT INTO accounts (script, kind, address) VALUES ($1, 'operator', '')", [Buffer.from(pools)]);
         await pool.query("INSERT INTO pool_scripts (script, account) SELECT script, id FROM accounts");
-        await pool.query("INSERT INTO chain VALUES ($1, $2)", [begin, Buffer.from(start)]);
+        await pool.query("INSERT INTO chain VALUES ($1, $2, false)", [begin, Buffer.from(start)]);
         for (const [i, { txid, outputs }] of coinbases.entries()) {
           const hash = Buffer.from(fromReverseHex(hashes[i] as string));
           const value = outputs[0]?.value;
