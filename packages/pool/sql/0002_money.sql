@@ -9,8 +9,9 @@ CREATE TABLE pool_scripts (
 );
 INSERT INTO pool_scripts (script, account) SELECT script, id FROM accounts WHERE kind = 'operator';
 
--- finder: whom the split was made for, where the scheme pays the finder. fee_ppm: the pool's fee when it was offered.
-ALTER TABLE splits ADD COLUMN finder integer, ADD COLUMN fee_ppm integer NOT NULL DEFAULT 0;
+-- finder: whom the split was made for, where the scheme pays the finder. fee_ppm, scheme: the pool's terms when it was offered, by which its block is
+-- divided whatever they are then. scheme is JSON as it is published, null in rows older than this column: the pool's present one.
+ALTER TABLE splits ADD COLUMN finder integer, ADD COLUMN fee_ppm integer NOT NULL DEFAULT 0, ADD COLUMN scheme text;
 CREATE INDEX splits_by_prevhash ON splits (prevhash, session, id);
 
 -- What a block on the segment's tip is worth, for pay-per-share: compact target, satoshis of subsidy and of recent fees on average.
@@ -26,12 +27,15 @@ ALTER TABLE blocks ADD COLUMN life text NOT NULL DEFAULT 'found' CHECK (life IN 
   ALTER COLUMN header DROP NOT NULL, ALTER COLUMN transaction_count DROP NOT NULL, DROP COLUMN raw;
 
 -- What each session said of a block that it handed in. Whose block it is says the coinbase's prime id; its session's claim names the job's pin.
+-- scheme, fee_ppm: the pool's terms then, for a block without a split; null in rows older than these columns.
 CREATE TABLE block_claims (
   block bytea NOT NULL CHECK (length(block) = 32),
   session bigint NOT NULL,
   split bigint,
   pin bigint NOT NULL,
   finder integer REFERENCES accounts,
+  scheme text,
+  fee_ppm integer,
   found_at timestamptz NOT NULL,
   PRIMARY KEY (block, session)
 );

@@ -1,9 +1,9 @@
 /**
  * Sums of a closed segment in few bytes, and totals over many of them.
  *
- * A pool of many accounts keeps millions of sums. As objects in a Map one takes some 130 bytes; here it takes 6 or 8 where all shares of the segment
- * have one fee rate and no sum passes 2^32 (the slot, and the weight), and 4 more for each further 32 bits of the largest weight. Nothing is rounded and
- * nothing is too large: a column has as many 32-bit words as its largest number needs.
+ * A pool of many accounts keeps millions of sums. As objects in a Map one takes some 130 bytes. Here it takes 6 (the slot, and the weight in one
+ * 32-bit word) where all sums of the segment have one fee rate, none passes 2^32 and there are less than 65,537 slots. Nothing is rounded and nothing
+ * is too large: a column has as many words as its largest number needs.
  */
 
 /** Weight of an account in a segment, and what is left of it after the fee (see `netWeightOf`). */

@@ -14,6 +14,7 @@ import {
   type Database,
   MoneyBook,
   Publisher,
+  paidPerShareBefore,
   Retention,
   ShareCredits,
   type ShareLog,
@@ -89,6 +90,12 @@ export class MoneyDesk {
     stops.push(() => publisher.stop());
     shareLog.follow(publisher);
     const scheme = createScheme(config.scheme);
+    if (scheme.window.kind !== "none" && (await paidPerShareBefore(database))) {
+      log.warn(
+        { scheme: scheme.name },
+        "these books have paid shares one by one: those that are still in the window are paid a second time by blocks (docs/schemes.md)",
+      );
+    }
     let desk: MoneyDesk | undefined;
     const book = await MoneyBook.open(
       { network: network.name, threshold: config.split.threshold, feePpm: config.pool.feePpm },

@@ -167,7 +167,7 @@ async function assemble(
     if (parent?.state === "tip" || parent?.state === "stale") decideRound(parent, shareLog, log);
   }
 
-  const blocks = new Blocks(database, now);
+  const blocks = new Blocks(database, now, { scheme: config.scheme, feePpm: config.pool.feePpm });
   const submitter = new BlockSubmitter(
     // Beside the keys: the one folder that every pool has, whatever its database.
     { dataDir: dirname(config.keys.file) },

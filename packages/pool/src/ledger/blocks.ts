@@ -2,6 +2,7 @@
 import type { Database } from "./database.js";
 import { FIND_BLOCK, RECENT_BLOCKS, RECORD_BLOCK, SET_OUTCOME } from "./queries/blocks.js";
 import { FIND_ACCOUNTS, INSERT_ACCOUNTS } from "./queries/directory.js";
+import { schemeText, type Terms } from "./stored-scheme.js";
 import type { RecordedBlock } from "./types.js";
 
 /** `found`: recorded; `submitted`: sent to the node, no answer yet; `accepted` and `refused`: the node's answer. */
@@ -58,11 +59,13 @@ const MAX_BIGINT = 2n ** 63n - 1n;
 export class Blocks {
   readonly #database: Database;
   readonly #now: () => number;
+  readonly #terms: Terms | undefined;
 
-  /** `now`: milliseconds, pool clock. */
-  constructor(database: Database, now: () => number) {
+  /** `now`: milliseconds, pool clock. `terms`: the pool's, kept with each claim; a block without a split is divided by them. */
+  constructor(database: Database, now: () => number, terms?: Terms) {
     this.#database = database;
     this.#now = now;
+    this.#terms = terms;
   }
 
   /**
@@ -84,6 +87,8 @@ export class Blocks {
       Buffer.from(block.username),
       new Date(this.#now()),
       block.finder === undefined ? null : await this.#account(block.finder),
+      schemeText(this.#terms?.scheme),
+      this.#terms?.feePpm ?? null,
     ]);
     return rowCount === 1;
   }

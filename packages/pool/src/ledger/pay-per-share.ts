@@ -10,7 +10,7 @@ import type { NetworkTargets, Scheme, ShareValue } from "@openprime/rewards";
 import { type Database, FIRST_BACKOFF_MS } from "./database.js";
 import type { NewEntry, Posting } from "./money/entries.js";
 import type { BalanceView } from "./money/types.js";
-import { OPERATORS, SEGMENT_CREDITS, UNSETTLED } from "./queries/pay-per-share.js";
+import { ANY_PAID_SEGMENT, OPERATORS, SEGMENT_CREDITS, UNSETTLED } from "./queries/pay-per-share.js";
 import type { ShareLog } from "./share-log.js";
 import type { BlockWorth, LedgerLogger, LogFollower } from "./types.js";
 
@@ -75,6 +75,12 @@ const RECHECKED_SEGMENTS = 256;
 /** One part in so many of the reserve is left alone: shares come on while the last ones are being committed. */
 const MARGIN_PARTS = 20n;
 const LAST_BACKOFF_MS = 30_000;
+
+/** True for books in which shares were once paid per share. A window that reaches back to them would pay them a second time. */
+export async function paidPerShareBefore(database: Database): Promise<boolean> {
+  const { rows } = await database.pool.query<{ found: boolean }>(ANY_PAID_SEGMENT);
+  return rows[0]?.found === true;
+}
 
 export class ShareCredits implements LogFollower {
   readonly #options: ShareCreditsOptions;

@@ -8,6 +8,7 @@
  * was committed is read from `log_state`, and rows with positions of this batch are ours, others are duplicates.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { SchemeOptions } from "@openprime/rewards";
 import pg, { type Client } from "pg";
 import { booleans, byteas, int2s, int4s, int8s, nullableInt8s, numerics, timestamps, uint32s } from "./columns.js";
 import { type Database, FIRST_BACKOFF_MS, LAST_BACKOFF_MS } from "./database.js";
@@ -31,6 +32,7 @@ import {
 } from "./queries/shares.js";
 import { passes } from "./retry.js";
 import { packOutputs } from "./split-outputs.js";
+import { schemeText } from "./stored-scheme.js";
 import type { AppendOutcome, BlockWorth, LogFollower, LoggedShare, OfferedSplit } from "./types.js";
 
 export interface ShareLogOptions {
@@ -56,6 +58,8 @@ export interface StoredSplit extends OfferedSplit {
   readonly finder: number | undefined;
   /** The pool's fee when it was offered, parts per million. */
   readonly feePpm: number;
+  /** The scheme when it was offered: a block that was made from it is divided by it. Undefined where the books don't say. */
+  readonly scheme?: SchemeOptions | undefined;
   /** Milliseconds, pool clock. */
   readonly offeredAt: number;
 }
@@ -527,6 +531,7 @@ export class ShareLog {
       timestamps(splits, ({ offeredAt }) => offeredAt),
       nullableInt8s(splits, ({ finder }) => (finder === undefined ? undefined : BigInt(finder))),
       int4s(splits, ({ feePpm }) => feePpm),
+      splits.map(({ scheme }) => schemeText(scheme)),
       String(this.#database.epoch),
     ];
     const { rows } = await client.query<{ fence: number }>({ ...INSERT_SPLITS, values });

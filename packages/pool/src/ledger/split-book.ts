@@ -181,12 +181,13 @@ export class SplitBook implements LogFollower {
     const { sessionId, coinbaserId, value } = request;
     // The split outlives the message that asked for it.
     const prevhash = Uint8Array.from(request.prevhash);
-    const { log, now } = this.#modules;
+    const { log, scheme, now } = this.#modules;
     const finder = this.#finder(request.finder);
     const made = this.#make(value, prevhash, finder);
     if (made !== undefined && made.rows.length > 0) {
       const offered: OfferedSplit = { id: log.nextSplitId(), coinbaserId, value, prevhash, outputs: made.rows, position: made.position };
-      if (log.appendSplit({ ...offered, sessionId, finder, feePpm: this.#options.feePpm, offeredAt: now() })) return offered;
+      const terms = { scheme: scheme.options, feePpm: this.#options.feePpm };
+      if (log.appendSplit({ ...offered, ...terms, sessionId, finder, offeredAt: now() })) return offered;
       this.#modules.logger.warn({ waiting: log.waiting }, "the share log is full: a gateway gets an empty split");
     }
     return { id: 0n, coinbaserId, value, prevhash, outputs: [], position: log.head() };

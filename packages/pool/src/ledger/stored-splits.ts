@@ -4,6 +4,7 @@ import type { Database } from "./database.js";
 import { FIND_SPLIT, SPLITS_FOR } from "./queries/splits.js";
 import type { StoredSplit } from "./share-log.js";
 import { unpackOutputs } from "./split-outputs.js";
+import { storedScheme } from "./stored-scheme.js";
 
 /** The split of that id, undefined when there is none. */
 export async function findSplit(database: Database, id: bigint): Promise<StoredSplit | undefined> {
@@ -28,6 +29,7 @@ interface SplitRow {
   offered_at: Date;
   finder: number | null;
   fee_ppm: number;
+  scheme: string | null;
 }
 
 function storedSplit(row: SplitRow): StoredSplit {
@@ -41,6 +43,7 @@ function storedSplit(row: SplitRow): StoredSplit {
     outputs: unpackOutputs(row.outputs),
     finder: row.finder ?? undefined,
     feePpm: row.fee_ppm,
+    scheme: storedScheme(row.scheme),
     offeredAt: row.offered_at.getTime(),
   };
 }

@@ -170,7 +170,7 @@ describe.each(["embedded", "external"] as const)("share log on the %s database",
       const hanging = await open({ splitPatienceMs: 20 });
       const split = () => ({
         ...{ id: hanging.nextSplitId(), sessionId: 1n, coinbaserId: 1, value: 9n, prevhash: hash("parent"), outputs: [] },
-        ...{ position: 0n, offeredAt: Date.now(), finder: undefined, feePpm: 0 },
+        ...{ position: 0n, offeredAt: Date.now(), finder: undefined, feePpm: 0, scheme: undefined },
       });
       expect(hanging.appendSplit(split())).toBe(true);
       const client = await database.connect();

@@ -112,6 +112,7 @@ describe("split book", () => {
       sessionId: 99n,
       finder: undefined,
       feePpm: 20_000,
+      scheme: { name: "tides", multiplier: 8n },
       offeredAt: now,
     });
     expect(await findSplit(database, offered.id + 1n)).toBeUndefined();

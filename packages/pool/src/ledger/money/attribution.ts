@@ -3,6 +3,8 @@
  * in order and to the satoshi, what a split says that this session was offered for this parent and value. Shares and claims may tell the pool of a job, but
  * never what was paid.
  */
+import type { SchemeOptions } from "@openprime/rewards";
+import type { Settlement } from "../../proofs/index.js";
 import type { StoredSplit } from "../share-log.js";
 import type { SplitOutput } from "../types.js";
 import type { ChainBlock } from "./types.js";
@@ -14,6 +16,9 @@ export interface BlockClaim {
   readonly pin: bigint;
   /** Account whose share it was. */
   readonly finder: number | undefined;
+  /** The pool's terms when it was handed in; undefined where the books don't say. */
+  readonly scheme?: SchemeOptions | undefined;
+  readonly feePpm?: number | undefined;
 }
 
 export interface AttributionInput {
@@ -37,8 +42,11 @@ export type Attribution =
       /** Position of the log that the block pays by. */
       readonly pin: bigint;
       /** What its job was made from, where it was made from a split. */
-      readonly split: StoredSplit | undefined;
+      readonly split: Settlement["split"];
       readonly finder: number | undefined;
+      /** What it is divided by; undefined for the pool's present terms. */
+      readonly scheme: SchemeOptions | undefined;
+      readonly feePpm: number | undefined;
       /** Satoshis to the pool's scripts. */
       readonly received: bigint;
       /** Outputs to accounts. */
@@ -77,7 +85,9 @@ export async function attribute(input: AttributionInput): Promise<Attribution> {
   if (total === 0n) return foreign("pays nothing");
   const pin = split?.position ?? claim?.pin ?? (await input.sharesPin());
   if (pin === undefined) return foreign("pays the pool alone, and its session had no job on its parent that the pool knows");
-  return { kind: "pool", session, pin, split, finder: split?.finder ?? claim?.finder, received, payees, claimed: claim !== undefined };
+  const { scheme, feePpm } = split ?? claim ?? { scheme: undefined, feePpm: undefined };
+  const finder = split?.finder ?? claim?.finder;
+  return { kind: "pool", session, pin, split, finder, scheme, feePpm, received, payees, claimed: claim !== undefined };
 }
 
 function fits(split: StoredSplit, session: bigint, prevhash: Uint8Array, total: bigint, payees: readonly SplitOutput[]): boolean {

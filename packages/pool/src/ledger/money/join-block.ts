@@ -121,12 +121,11 @@ class Joining {
 
   async #settle(entry: bigint, prepared: PoolBlock): Promise<void> {
     const { block, logHash } = this.joining;
-    const { options, scripts, scheme, directory } = this.context;
+    const { options, scripts, directory } = this.context;
     const { client, draft, state, settled } = this.writer;
-    const { attribution, window, value, feePpm, finder } = prepared;
+    const { attribution, scheme, window, blockWeights, value, feePpm, finder } = prepared;
     const { weights, size, logWeight, lastSegment } = window;
     if (finder !== undefined) await directory.load(client, [finder]);
-    const counted = scheme.window.kind === "blocks" ? scheme.window.count : 0;
     const number = await storeSettlement(
       {
         entry,
@@ -150,7 +149,7 @@ class Joining {
             firstSegment: weights.firstSegment ?? 0,
             lastSegment,
             logWeight,
-            blockWeights: counted === 0 ? [] : draft.blockWeights.slice(-counted),
+            blockWeights,
             logHash,
           },
         },
@@ -162,7 +161,8 @@ class Joining {
       { client, directory },
     );
     settled.push(number);
-    if (counted > 0) draft.blockWeights = [...draft.blockWeights, logWeight].slice(-counted);
+    const { window: rule } = this.context.scheme;
+    if (rule.kind === "blocks") draft.blockWeights = [...draft.blockWeights, logWeight].slice(-rule.count);
   }
 
   async #transaction({ txid, spends, outputs }: ChainTransaction): Promise<void> {

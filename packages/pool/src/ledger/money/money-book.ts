@@ -120,13 +120,13 @@ export class MoneyBook implements ChainBooks, BalanceSource {
   connect(block: ChainBlock): Promise<Connected> {
     return this.#alone(async () => {
       const client = await this.#ready();
-      const { cursor, blockWeights } = this.#state;
+      const { cursor } = this.#state;
       if (cursor !== undefined && same(cursor.hash, block.hash)) return this.#connectedBefore(client, cursor);
       if (cursor === undefined || cursor.height + 1 !== block.height || !same(cursor.hash, block.prevhash)) {
         const expected = cursor === undefined ? "begin first" : `the block after ${name(cursor)}`;
         throw new LedgerError("ledger.chainOrder", `expected ${expected}, got ${name(block)} on ${hashText(block.prevhash)}`);
       }
-      const prepared = await this.#trusted(() => inSnapshot(client, () => prepareBlock(client, block, blockWeights, this.#context)));
+      const prepared = await this.#trusted(() => inSnapshot(client, () => prepareBlock(client, block, this.#context)));
       const logHash = "foreign" in prepared ? undefined : await this.#modules.logHash(prepared.window.lastSegment);
       return this.#write((writer) => joinBlock({ block, prepared, logHash }, writer, this.#context));
     });

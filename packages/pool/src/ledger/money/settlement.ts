@@ -13,7 +13,7 @@ import {
 } from "../../proofs/index.js";
 import type { Directory } from "../directory.js";
 import { LedgerError } from "../errors.js";
-import { ENTRIES_BETWEEN, FIND_SETTLEMENT, INSERT_SETTLEMENT } from "../queries/money-settlements.js";
+import { ENTRIES_BETWEEN, FIND_SETTLEMENT, INSERT_SETTLEMENT, LAST_SETTLEMENT_OF } from "../queries/money-settlements.js";
 import { inSlices } from "../slices.js";
 import { sorting } from "../sorting.js";
 import type { MoneyState } from "./transaction.js";
@@ -86,7 +86,17 @@ export async function storeSettlement(
 export async function findSettlement(client: ClientBase, entry: bigint): Promise<Settlement> {
   const { rows } = await client.query<{ document: Buffer }>(FIND_SETTLEMENT, [String(entry)]);
   if (rows[0] === undefined) throw new LedgerError("ledger.damaged", `expected the settlement of entry ${entry}, got none`);
-  return inSlices(settlementDecoding((await unzip(rows[0].document)).toString("utf8")));
+  return unpacked(rows[0].document);
+}
+
+/** What was last settled for a block; undefined for one that never was the pool's. */
+export async function lastSettlementOf(client: ClientBase, block: Uint8Array): Promise<Settlement | undefined> {
+  const { rows } = await client.query<{ document: Buffer }>(LAST_SETTLEMENT_OF, [Buffer.from(block)]);
+  return rows[0] === undefined ? undefined : unpacked(rows[0].document);
+}
+
+async function unpacked(document: Buffer): Promise<Settlement> {
+  return inSlices(settlementDecoding((await unzip(document)).toString("utf8")));
 }
 
 /** The accounts that may have a line, and those to be read before the document can be written. */

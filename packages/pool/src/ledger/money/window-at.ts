@@ -146,7 +146,8 @@ async function rawSums(client: ClientBase, segment: number, pin: bigint): Promis
     throw new LedgerError(
       "ledger.pinTooOld",
       `the window at position ${pin} can't be weighed: the shares of segment ${segment} should weigh ${expected}, those that are kept weigh ` +
-        `${weigh(shares)}. Raw shares that old have been dropped (shares.keep); restore them from a backup`,
+        `${weigh(shares)}. Raw shares that old have been dropped (shares.keep): put those of the segment into share_archive from a backup of the ` +
+        "database, and the pool goes on by itself",
     );
   }
   const sums: Sums = new Map();

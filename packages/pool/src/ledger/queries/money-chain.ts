@@ -38,13 +38,18 @@ UPDATE coins SET spent_by = NULL, spent_height = NULL WHERE spent_height = $1 RE
 export const SESSION_OF = "SELECT id FROM sessions WHERE prime_id = $1";
 
 /** $1 block, $2 session. */
-export const FIND_CLAIM = "SELECT split, pin, finder FROM block_claims WHERE block = $1 AND session = $2";
+export const FIND_CLAIM = "SELECT split, pin, finder, scheme, fee_ppm FROM block_claims WHERE block = $1 AND session = $2";
 
-/** Lowest pin of the work that was accepted from session $2 on parent $1. */
+/** Lowest pin of the work that was accepted from session $2 on parent $1. Shares of a compacted round are in the archive, if anywhere. */
 export const PIN_OF_SHARES = `
-SELECT min(s.pin) AS pin FROM shares s
-WHERE s.round = (SELECT id FROM rounds WHERE prevhash = $1) AND s.session = $2
-  AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
+SELECT min(s.pin) AS pin FROM (
+  SELECT round, hash, pin FROM share_archive
+  WHERE (SELECT compacted_at IS NOT NULL FROM rounds WHERE prevhash = $1) AND round = (SELECT id FROM rounds WHERE prevhash = $1) AND session = $2
+    AND position > (SELECT g.after_position FROM segments g JOIN rounds r ON r.first_segment = g.id WHERE r.prevhash = $1)
+  UNION ALL
+  SELECT round, hash, pin FROM shares WHERE round = (SELECT id FROM rounds WHERE prevhash = $1) AND session = $2
+) s
+WHERE NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
 
 /**
  * $1 hash, $2 prevhash, $3 height, $4 coinbase, $5 its value, $6 session, $7 split, $8 pin, $9 time. Whoever handed it in first, it is its coinbase's

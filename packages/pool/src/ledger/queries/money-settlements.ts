@@ -19,3 +19,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`;
 
 /** $1 entry. */
 export const FIND_SETTLEMENT = "SELECT document, window_size, log_weight FROM settlements WHERE entry = $1";
+
+/** The last settlement of block $1, with what it said of whose block it was. */
+export const LAST_SETTLEMENT_OF = "SELECT document FROM settlements WHERE block = $1 AND kind = 'settlement' ORDER BY number DESC LIMIT 1";

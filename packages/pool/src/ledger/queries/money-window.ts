@@ -5,11 +5,19 @@ export const SEGMENT_AT = `
 SELECT s.id, (SELECT n.after_position FROM segments n WHERE n.id > s.id ORDER BY n.id LIMIT 1) AS until
 FROM segments s WHERE s.after_position < $1 ORDER BY s.id DESC LIMIT 1`;
 
-/** What segment $1 holds, by account, and what of it came up to position $2. Voids not taken out. $3 the position that it follows. */
+/**
+ * What segment $1 holds, by account, and what of it came up to position $2. Voids not taken out. Shares of compacted rounds are in the archive as long as they
+ * are kept; it comes first, as compaction locks it first.
+ */
 export const RAW_SUMS = `
 SELECT account, sum(weight) AS all_weight, coalesce(sum(weight) FILTER (WHERE position <= $2), 0) AS weight,
   coalesce(sum(weight * fee_ppm) FILTER (WHERE position <= $2), 0) AS fee_weight
-FROM shares WHERE segment = $1 AND position > (SELECT after_position FROM segments WHERE id = $1)
+FROM (
+  SELECT segment, account, weight, fee_ppm, position FROM share_archive
+  UNION ALL
+  SELECT segment, account, weight, fee_ppm, position FROM shares
+) s
+WHERE segment = $1 AND position > (SELECT after_position FROM segments WHERE id = $1)
   AND position <= coalesce((SELECT after_position FROM segments WHERE id > $1 ORDER BY id LIMIT 1), (SELECT position FROM log_state))
 GROUP BY account`;
 

@@ -57,14 +57,14 @@ INSERT INTO segments (id, prevhash, after_position, bits, subsidy, average_fees)
 
 export const OPEN_ROUND = "SELECT open_round($1, $2) AS id";
 
-/** $1 ids, $2 sessions, $3 coinbaser ids, $4 positions, $5 prevhashes, $6 values, $7 outputs, $8 times, $9 finders, $10 fee rates, $11 epoch. */
+/** $1 ids, $2 sessions, $3 coinbaser ids, $4 positions, $5 prevhashes, $6 values, $7 outputs, $8 times, $9 finders, $10 fee rates, $11 schemes, $12 epoch. */
 export const INSERT_SPLITS = {
   name: "insert_splits",
   text: `
-WITH fence AS (SELECT FROM log_state WHERE epoch = $11::bigint FOR UPDATE), inserted AS (
-  INSERT INTO splits (id, session, coinbaser_id, position, prevhash, value, outputs, offered_at, finder, fee_ppm)
+WITH fence AS (SELECT FROM log_state WHERE epoch = $12::bigint FOR UPDATE), inserted AS (
+  INSERT INTO splits (id, session, coinbaser_id, position, prevhash, value, outputs, offered_at, finder, fee_ppm, scheme)
   SELECT r.* FROM fence, unnest($1::int8[], $2::int8[], $3::int2[], $4::int8[], $5::bytea[], $6::int8[], $7::bytea[], $8::timestamptz[],
-    $9::int8[], $10::int4[]) AS r
+    $9::int8[], $10::int4[], $11::text[]) AS r
   ON CONFLICT (id) DO NOTHING
 )
 SELECT (SELECT count(*) FROM fence)::int AS fence`,

@@ -1,6 +1,6 @@
 /** SQL of stored splits. */
 
-const COLUMNS = "id, session, coinbaser_id, position, prevhash, value, outputs, offered_at, finder, fee_ppm";
+const COLUMNS = "id, session, coinbaser_id, position, prevhash, value, outputs, offered_at, finder, fee_ppm, scheme";
 
 export const FIND_SPLIT = `SELECT ${COLUMNS} FROM splits WHERE id = $1`;
 

@@ -17,6 +17,7 @@ const split = (changes: Partial<StoredSplit> = {}): StoredSplit => ({
   outputs: [output(script(1), 30n), output(script(2), 20n), output(script(1), 30n)],
   finder: undefined,
   feePpm: 0,
+  scheme: undefined,
   offeredAt: 0,
   ...changes,
 });

@@ -1,5 +1,5 @@
 /** The life of a block in the books, on a real database. After every test the books are opened anew and must look the same. */
-import { solo } from "@openprime/rewards";
+import { createScheme, solo } from "@openprime/rewards";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { poolScripts } from "../../../src/ledger/index.js";
 import { externalServer, hash, OPERATOR, script } from "../support.js";
@@ -157,6 +157,35 @@ describe.skipIf(server === undefined)("the money books", () => {
       one?.lines.map(({ earned, fee, paid, weight }) => [weight, earned, fee, paid]),
     );
     expect(back?.window).toEqual(one?.window);
+  });
+
+  test("a block is divided by the terms that it was made under, and as before when it joins again, though the pool has others by then", async () => {
+    await mine();
+    const outputs = [output(script(1), 5000n), output(script(2), 2000n)];
+    await world.offer(alice, BEGIN.hash, 10_000n, outputs);
+    const first = blockAfter(BEGIN, { outputs: [...outputs, toPool(3000n)], primeId: alice.primeId });
+    await world.offer(alice, first.hash, 10_000n, outputs);
+    const second = blockAfter(first, { outputs: [...outputs, toPool(3000n)], primeId: alice.primeId });
+    await world.book.connect(first);
+    const balances = async () => [await world.balance(1), await world.balance(2), await world.balance(OPERATOR)];
+    const once = await balances();
+    await world.book.close();
+    world.book = await world.openBook(createScheme({ name: "fpps" }));
+    // Made under the terms before, joins after.
+    await world.book.connect(second);
+    expect(await balances()).toEqual(once.map((balance) => 2n * balance));
+    await world.book.disconnect(second);
+    await world.book.disconnect(first);
+    expect(await balances()).toEqual([0n, 0n, 0n]);
+    // Its single shares are gone meanwhile.
+    await world.rows("DELETE FROM shares");
+    await world.book.connect(first);
+    expect(await balances()).toEqual(once);
+    const settlements = await world.settlements();
+    expect(settlements.map(({ scheme }) => scheme.name)).toEqual(["tides", "tides", "tides", "tides", "tides"]);
+    expect(settlements[4]?.lines.map(({ weight, earned }) => [weight, earned])).toEqual(
+      settlements[0]?.lines.map(({ weight, earned }) => [weight, earned]),
+    );
   });
 
   test("every document carries on from the one before", async () => {

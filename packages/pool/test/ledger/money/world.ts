@@ -44,7 +44,7 @@ export interface BlockParts {
 /** A block after `parent`. */
 export function blockAfter(parent: ChainPosition, { outputs = [], primeId, transactions = [], salt = "" }: BlockParts = {}): ChainBlock {
   const height = parent.height + 1;
-  const name = `${Buffer.from(parent.hash).toString("hex")} ${salt} ${outputs.map(({ value }) => value).join()} ${transactions.length}`;
+  const name = `${Buffer.from(parent.hash).toString("hex")} ${salt} ${outputs.map(({ value }) => value).join()} ${transactions.length} ${primeId}`;
   const raw = Buffer.from(`coinbase of ${name}`);
   return {
     height,
@@ -81,7 +81,7 @@ export class World {
 
   private constructor(
     readonly url: string,
-    readonly scheme: Scheme,
+    public scheme: Scheme,
     public database: Database,
     public log: ShareLog,
     public book: MoneyBook,
@@ -126,13 +126,14 @@ export class World {
     return client;
   }
 
-  openBook(): Promise<MoneyBook> {
+  /** @param scheme the world's by default; another is a pool whose operator has changed it */
+  openBook(scheme = this.scheme): Promise<MoneyBook> {
     return MoneyBook.open(
       { network: NETWORK, threshold: THRESHOLD, feePpm: 10_000 },
       {
         database: this.#cuttable(),
         log: this.log,
-        scheme: this.scheme,
+        scheme,
         targets: () => ({ difficultyOne: DIFFICULTY, target: 1n }),
         logHash: async () => this.logHash,
         now: () => this.now,
@@ -169,7 +170,7 @@ export class World {
   }
 
   get blocks(): Blocks {
-    return new Blocks(this.database, () => this.now);
+    return new Blocks(this.database, () => this.now, { scheme: this.scheme.options, feePpm: 10_000 });
   }
 
   /** One share of that account. */
@@ -194,6 +195,7 @@ export class World {
       outputs,
       finder: undefined,
       feePpm: 10_000,
+      scheme: this.scheme.options,
       offeredAt: this.now,
     };
     if (!this.log.appendSplit(split)) throw new Error("the log did not take the split");

@@ -95,7 +95,7 @@ test("splits older than a week go, but not one that a block was made from, nor t
     const id = log.nextSplitId();
     log.appendSplit({
       ...{ id, sessionId: 1n, coinbaserId: 1, value: 9n, prevhash: hash("parent"), outputs: [], position: 0n },
-      ...{ offeredAt, finder: undefined, feePpm: 0 },
+      ...{ offeredAt, finder: undefined, feePpm: 0, scheme: undefined },
     });
     return id;
   };
