@@ -72,6 +72,7 @@ describe.skipIf(server === undefined)("the terms of a block", () => {
     const one = blockAfter(BEGIN, { outputs: [toPool(10_000n)], primeId: alice.primeId });
     await world.claim(one, alice, undefined);
     await world.book.connect(one);
+    await world.log.openSegment(undefined);
     await world.mine(2, 1000n);
     const two = blockAfter(one, { outputs: [toPool(20_000n)], primeId: alice.primeId });
     await world.claim(two, alice, undefined);
