@@ -33,8 +33,12 @@ export class Proportions {
     for (let i = 0; i < weights.length; i++) this.#estimates[i] = Number(weights[i]);
   }
 
-  /** The parts of `amount` (0 to 2^53 - 1), in the order of the weights; they add up to it. */
-  divide(amount: bigint): bigint[] {
+  /**
+   * The parts of `amount` (0 to 2^53 - 1), in the order of the weights; they add up to it.
+   *
+   * @param only places of the parts that are wanted, where not all are: the division is of all, but ten thousand bigints cost more than it
+   */
+  divide(amount: bigint, only?: readonly number[]): bigint[] {
     if (amount < 0n || amount > BigInt(Number.MAX_SAFE_INTEGER)) {
       throw new RewardsError("rewards.invalidAmount", `expected an amount of 0 to 2^53 - 1 satoshis, got ${amount}`);
     }
@@ -64,8 +68,8 @@ export class Proportions {
     }
     const left = Number(amount) - given;
     if (left > 0) giveRemainders(left, { amount, weights, total, floors, fractions, error: error + RELATIVE_ERROR });
-    const parts = new Array<bigint>(weights.length);
-    for (let i = 0; i < parts.length; i++) parts[i] = BigInt(floors[i] as number);
+    const parts = new Array<bigint>(only?.length ?? weights.length);
+    for (let i = 0; i < parts.length; i++) parts[i] = BigInt(floors[only === undefined ? i : (only[i] as number)] as number);
     return parts;
   }
 }

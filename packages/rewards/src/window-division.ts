@@ -3,7 +3,7 @@ import { checkTargets, checkValue } from "./checks.js";
 import { RewardsError } from "./errors.js";
 import { Proportions } from "./largest-remainder.js";
 import type { Earnings, NetworkTargets, RewardedBlock, WindowRule } from "./scheme.js";
-import { PPM, type WindowWeights } from "./share-window.js";
+import { type AccountId, PPM, type WindowWeights } from "./share-window.js";
 
 /** Far more than anyone wants; it keeps what is published within 64 bits. */
 const MAX_MULTIPLIER = 2n ** 63n - 1n;
@@ -29,11 +29,13 @@ const prepared = new WeakMap<readonly bigint[], Proportions>();
  * to what each account's shares have left after their fee, weight × (10^6 - fee rate), by floor and largest remainder, ties by account id.
  * Over an empty window everything is the pool's.
  *
+ * @param only places in the window of the accounts that are wanted; their earnings are the same as without it
  * @throws RewardsError `rewards.incompleteWindow` for a window that reaches back past what was loaded: its weights are not those of the window
  */
-export function divideOverWindow({ value }: RewardedBlock, window: WindowWeights): Earnings {
+export function divideOverWindow({ value }: RewardedBlock, window: WindowWeights, only?: readonly number[]): Earnings {
   checkValue(value);
-  const { accounts, netWeights, totalWeight, totalNetWeight, complete } = window;
+  const { netWeights, totalWeight, totalNetWeight, complete } = window;
+  const accounts = only === undefined ? window.accounts : only.map((place) => window.accounts[place] as AccountId);
   if (!complete) throw new RewardsError("rewards.incompleteWindow", "expected a whole window, got one that is loaded in part");
   if (totalNetWeight === 0n) return { fee: value, accounts, amounts: accounts.map(() => 0n) };
   const whole = totalWeight * PPM;
@@ -43,5 +45,5 @@ export function divideOverWindow({ value }: RewardedBlock, window: WindowWeights
     proportions = new Proportions(netWeights, totalNetWeight);
     prepared.set(netWeights, proportions);
   }
-  return { fee, accounts, amounts: proportions.divide(value - fee) };
+  return { fee, accounts, amounts: proportions.divide(value - fee, only) };
 }

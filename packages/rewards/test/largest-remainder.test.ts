@@ -51,3 +51,20 @@ describe("largest remainder", () => {
     );
   });
 });
+
+test("parts that are asked for alone are those of the whole division", () => {
+  const weights = fc
+    .array(fc.bigInt({ min: 0n, max: 2n ** 70n }), { minLength: 1, maxLength: 40 })
+    .filter((list) => list.some((one) => one > 0n));
+  fc.assert(
+    fc.property(weights, fc.bigInt({ min: 0n, max: 2_100_000_000_000_000n }), fc.integer({ min: 1, max: 5 }), (list, amount, step) => {
+      const proportions = new Proportions(
+        list,
+        list.reduce((sum, one) => sum + one, 0n),
+      );
+      const all = proportions.divide(amount);
+      const only = list.map((_, place) => place).filter((place) => place % step === 0);
+      expect(proportions.divide(amount, only)).toEqual(only.map((place) => all[place]));
+    }),
+  );
+});

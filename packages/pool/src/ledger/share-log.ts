@@ -44,7 +44,7 @@ export interface ShareLogOptions {
   readonly gatherMs?: number;
   /** Rows of one batch. Default 1000. */
   readonly maxBatch?: number;
-  /** How long a batch may take before no split is taken any more, milliseconds: the database hangs. Default 2000. */
+  /** How long a batch may take before no split is taken any more, milliseconds: the database hangs. Default 10,000. */
   readonly splitPatienceMs?: number;
 }
 
@@ -135,7 +135,7 @@ export class ShareLog {
     this.#maxQueue = options.maxQueue ?? 50_000;
     this.#maxBatch = options.maxBatch ?? 1000;
     this.#gatherMs = options.gatherMs ?? 8;
-    this.#splitPatienceMs = options.splitPatienceMs ?? 2000;
+    this.#splitPatienceMs = options.splitPatienceMs ?? 10_000;
   }
 
   /** Reads where the log stands (a first segment is opened in an empty one) and begins to write. Close it before the database. */
