@@ -158,7 +158,7 @@ export class MoneyDesk {
   }
 
   /** No block joins the books before this is done: a found block's claim must be there first. */
-  await(ready: Promise<unknown>): void {
+  waitFor(ready: Promise<unknown>): void {
     this.#follower.follow(ready);
   }
 

@@ -283,7 +283,7 @@ function blockStore(blocks: Blocks, desk: MoneyDesk, log: Logger): BlockStore {
   return {
     async record(block) {
       const recorded = blocks.record(block);
-      desk.await(recorded);
+      desk.waitFor(recorded);
       await recorded;
     },
     async outcome(hash, { status, detail }) {

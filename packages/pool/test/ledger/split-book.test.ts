@@ -2,7 +2,6 @@
 import { perShare, type Scheme, solo, tides, type WindowWeights } from "@openprime/rewards";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import {
-  Blocks,
   checkBooks,
   type Database,
   findSplit,
@@ -441,45 +440,6 @@ describe("split book", () => {
     await database.pool.query("SELECT setval('prime_ids', 4294967294)");
     expect((await sessions.open(hash("gateway last"), "")).primeId).toBe(4_294_967_295);
     await expect(sessions.open(hash("gateway none"), "")).rejects.toMatchObject({ code: "ledger.primeIdsExhausted" });
-  });
-
-  test("a block is recorded once and keeps its outcome", async () => {
-    const blocks = new Blocks(database, () => now);
-    const block = {
-      hash: hash("block"),
-      header: new Uint8Array(80).fill(7),
-      coinbase: Uint8Array.from([1, 2, 3]),
-      parent: { hash: PARENT },
-      height: 840_001,
-      coinbaseValue: VALUE,
-      transactionCount: 12,
-      sessionId: 1n,
-      splitId: undefined,
-      pin: 9n,
-      username: Uint8Array.from([0xff, 0x00]),
-    };
-    expect(await blocks.record(block)).toBe(true);
-    expect(await blocks.record(block)).toBe(false);
-    await blocks.setOutcome(block.hash, "accepted");
-    await blocks.setOutcome(block.hash, "refused", "duplicate");
-    expect(await blocks.find(block.hash)).toMatchObject({
-      status: "accepted",
-      outcome: undefined,
-      coinbaseValue: VALUE,
-      splitId: undefined,
-      pin: 9n,
-      height: 840_001,
-    });
-    expect(await blocks.find(hash("no block"))).toBeUndefined();
-    expect(await blocks.recent(5)).toHaveLength(1);
-    // What its gateway claimed of it may be more than a column holds: the block is recorded all the same.
-    const claimed = { ...block, hash: hash("lie"), height: 0xffffffff, coinbaseValue: 2n ** 64n - 1n, transactionCount: 0xffffffff };
-    expect(await blocks.record(claimed)).toBe(true);
-    expect(await blocks.find(claimed.hash)).toMatchObject({
-      height: 2 ** 31 - 1,
-      coinbaseValue: 2n ** 63n - 1n,
-      transactionCount: 2 ** 31 - 1,
-    });
   });
 
   test("the check of the books names what is wrong", async () => {
