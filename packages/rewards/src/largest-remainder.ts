@@ -21,6 +21,9 @@ export class Proportions {
   readonly #weights: readonly bigint[];
   readonly #total: bigint;
   readonly #estimates: Float64Array;
+  /** For the time of one division. */
+  readonly #floors: Float64Array;
+  readonly #fractions: Float64Array;
 
   /** @param weights 0 or more; must not change later. @param total their sum, above 0 and less than 2^1023 */
   constructor(weights: readonly bigint[], total: bigint) {
@@ -30,6 +33,8 @@ export class Proportions {
     this.#weights = weights;
     this.#total = total;
     this.#estimates = new Float64Array(weights.length);
+    this.#floors = new Float64Array(weights.length);
+    this.#fractions = new Float64Array(weights.length);
     for (let i = 0; i < weights.length; i++) this.#estimates[i] = Number(weights[i]);
   }
 
@@ -46,8 +51,8 @@ export class Proportions {
     const total = this.#total;
     const estimates = this.#estimates;
     const scale = Number(amount) / Number(total);
-    const floors = new Float64Array(weights.length);
-    const fractions = new Float64Array(weights.length);
+    const floors = this.#floors;
+    const fractions = this.#fractions;
     let given = 0;
     let error = 0;
     for (let i = 0; i < weights.length; i++) {
@@ -86,7 +91,7 @@ interface Division {
 
 /** Adds one unit to the `left` largest remainders. */
 function giveRemainders(left: number, { amount, weights, total, floors, fractions, error }: Division): void {
-  const last = select(fractions.slice(), fractions.length - left);
+  const last = largest(fractions, left);
   const unsure: number[] = [];
   let open = left;
   for (let i = 0; i < fractions.length; i++) {
@@ -96,39 +101,54 @@ function giveRemainders(left: number, { amount, weights, total, floors, fraction
       open--;
     } else if (fraction >= last - 2 * error) unsure.push(i);
   }
-  if (unsure.length > open) {
-    const remainders = new Map(unsure.map((i) => [i, (amount * (weights[i] as bigint)) % total]));
-    unsure.sort((a, b) => {
-      const difference = (remainders.get(b) as bigint) - (remainders.get(a) as bigint);
-      return difference > 0n ? 1 : difference < 0n ? -1 : a - b;
-    });
-  }
-  for (const i of unsure.slice(0, open)) floors[i] = (floors[i] as number) + 1;
+  const ordered =
+    unsure.length > open
+      ? byRemainder(
+          unsure,
+          (i) => weights[i] as bigint,
+          (weight) => (amount * weight) % total,
+        )
+      : unsure;
+  for (const i of ordered.slice(0, open)) floors[i] = (floors[i] as number) + 1;
 }
 
-/** The k-th smallest value (k from 0), by partitioning around the middle of three (Hoare's FIND). Reorders `values`. */
-function select(values: Float64Array, k: number): number {
-  let low = 0;
-  let high = values.length - 1;
-  while (low < high) {
-    const pivot = median(values[low] as number, values[(low + high) >> 1] as number, values[high] as number);
-    let i = low;
-    let j = high;
-    while (i <= j) {
-      while ((values[i] as number) < pivot) i++;
-      while ((values[j] as number) > pivot) j--;
-      if (i > j) break;
-      const value = values[i] as number;
-      values[i++] = values[j] as number;
-      values[j--] = value;
-    }
-    if (k <= j) high = j;
-    else if (k >= i) low = i;
-    else break;
+/** Puts the largest remainder first, equal ones in the order given. Equal weights, of which there are many, cost one division together. */
+function byRemainder(places: readonly number[], weightOf: (place: number) => bigint, remainderOf: (weight: bigint) => bigint): number[] {
+  const byWeight = new Map<bigint, number[]>();
+  for (const place of places) {
+    const same = byWeight.get(weightOf(place));
+    if (same === undefined) byWeight.set(weightOf(place), [place]);
+    else same.push(place);
   }
-  return values[k] as number;
+  if (byWeight.size === 1) return [...places];
+  const groups = new Map<bigint, number[]>();
+  for (const [weight, same] of byWeight) {
+    const remainder = remainderOf(weight);
+    groups.set(remainder, [...(groups.get(remainder) ?? []), ...same]);
+  }
+  return [...groups].sort(([a], [b]) => (a > b ? -1 : 1)).flatMap(([, same]) => same.sort((a, b) => a - b));
 }
 
-function median(a: number, b: number, c: number): number {
-  return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
+/** A power of two: their edges are exact in floating point. */
+const BUCKETS = 1024;
+
+/** The k-th largest value (k from 1) of fractions, which are 0 to 1: counted in buckets first, so that few of them are ever sorted. */
+function largest(fractions: Float64Array, k: number): number {
+  const counts = new Uint32Array(BUCKETS + 1);
+  for (let i = 0; i < fractions.length; i++) {
+    const bucket = ((fractions[i] as number) * BUCKETS) >>> 0;
+    counts[bucket] = (counts[bucket] as number) + 1;
+  }
+  let bucket = BUCKETS;
+  let above = 0;
+  while (above + (counts[bucket] as number) < k) above += counts[bucket--] as number;
+  const within = new Float64Array(counts[bucket] as number);
+  const [from, to] = [bucket / BUCKETS, (bucket + 1) / BUCKETS];
+  let filled = 0;
+  for (let i = 0; i < fractions.length; i++) {
+    const fraction = fractions[i] as number;
+    if (fraction >= from && fraction < to) within[filled++] = fraction;
+  }
+  within.sort();
+  return within[within.length - (k - above)] as number;
 }

@@ -77,7 +77,7 @@ export interface Output {
  *
  * Claims under their floor, and legacy ones past the 90th, are skipped and take no turn. A claim larger than what is left is paid in part.
  *
- * @throws RewardsError `rewards.invalidPolicy` for a negative value or dust
+ * @throws RewardsError `rewards.invalidPolicy` for a negative value or dust, `rewards.invalidAmount` for an amount past 2^53 - 1
  */
 export function split(claims: Claims, policy: SplitPolicy): Output[] {
   const { value, dust } = policy;
@@ -116,29 +116,34 @@ interface Turn {
 /** Gives claims their turns, within the limits of the wire, as if there were value for all. */
 class Turns {
   readonly taken: Turn[] = [];
+  readonly #claims: Claims;
   readonly #policy: SplitPolicy;
   readonly #bySize: Queue;
   readonly #byAge: Queue;
-  /** Those that had a turn or were passed over: one queue's are in the other one still. */
-  readonly #seen = new Set<Candidate>();
+  /** By place: those that had a turn or were passed over. One queue's are in the other one still. */
+  readonly #seen: Uint8Array;
   #bytes = 1;
   #legacy = 0;
 
   constructor(claims: Claims, policy: SplitPolicy) {
+    this.#claims = claims;
     this.#policy = policy;
-    const { all, due } = candidates(claims, policy.dust);
-    this.#bySize = queue(all, larger);
-    this.#byAge = queue(due, dueLonger);
+    this.#seen = new Uint8Array(claims.accounts.length);
+    const { bySize, byAge } = queues(claims, policy.dust);
+    this.#bySize = bySize;
+    this.#byAge = byAge;
   }
 
   next(): Turn | undefined {
+    const { accounts, amounts } = this.#claims;
     const { payee, threshold } = this.#policy;
     while (this.taken.length < MAX_OUTPUTS) {
       const waited = this.taken.length % 2 === 1 ? nextOf(this.#byAge, this.#seen) : undefined;
-      const candidate = waited ?? nextOf(this.#bySize, this.#seen);
-      if (candidate === undefined) return undefined;
-      this.#seen.add(candidate);
-      const { account, amount } = candidate;
+      const place = waited ?? nextOf(this.#bySize, this.#seen);
+      if (place === undefined) return undefined;
+      this.#seen[place] = 1;
+      const account = accounts[place] as AccountId;
+      const amount = amounts[place] as bigint;
       const to = payee(account);
       if (to === undefined || amount < to.dustLimit || (to.legacySigops && this.#legacy === MAX_LEGACY_OUTPUTS)) continue;
       if (threshold !== undefined && amount < threshold(account)) continue;
@@ -154,69 +159,78 @@ class Turns {
   }
 }
 
-interface Candidate {
-  readonly account: AccountId;
-  readonly amount: bigint;
-  readonly dueSince: bigint | undefined;
-}
+/** True when the claim at place `a` comes before the one at place `b`. */
+type Before = (a: number, b: number) => boolean;
 
-type Before = (a: Candidate, b: Candidate) => boolean;
-
-/** A heap instead of a full sort: only the first few hundred of many thousand claims are ever needed in order. */
+/** A heap of places instead of a full sort: only the first few hundred of many thousand claims are ever needed in order. */
 interface Queue {
-  readonly heap: Candidate[];
+  readonly heap: number[];
   readonly before: Before;
 }
 
-const larger: Before = (a, b) => a.amount > b.amount || (a.amount === b.amount && a.account < b.account);
-
-const dueLonger: Before = (a, b) => {
-  const since = a.dueSince as bigint;
-  const other = b.dueSince as bigint;
-  return since < other || (since === other && larger(a, b));
-};
-
-function candidates({ accounts, amounts, dueSince }: Claims, dust: bigint): { all: Candidate[]; due: Candidate[] } {
-  const all: Candidate[] = [];
-  const due: Candidate[] = [];
+/** Amounts and ages are compared as numbers, in which both are exact: a thousand gateways ask for splits at once, and bigints are slow at this. */
+function queues({ accounts, amounts, dueSince }: Claims, dust: bigint): { readonly bySize: Queue; readonly byAge: Queue } {
+  const size = new Float64Array(accounts.length);
+  const since = new Float64Array(accounts.length);
+  const all: number[] = [];
+  const due: number[] = [];
+  const least = Math.max(1, Number(dust));
   for (let i = 0; i < accounts.length; i++) {
-    const amount = amounts[i] as bigint;
-    if (amount <= 0n || amount < dust) continue;
-    const candidate = { account: accounts[i] as AccountId, amount, dueSince: dueSince?.[i] };
-    all.push(candidate);
-    if (candidate.dueSince !== undefined) due.push(candidate);
+    size[i] = exact(amounts[i] as bigint);
+    if ((size[i] as number) < least) continue;
+    all.push(i);
+    const entry = dueSince?.[i];
+    if (entry === undefined) continue;
+    since[i] = exact(entry);
+    due.push(i);
   }
-  return { all, due };
+  const larger: Before = (a, b) => {
+    const difference = (size[a] as number) - (size[b] as number);
+    return difference > 0 || (difference === 0 && (accounts[a] as AccountId) < (accounts[b] as AccountId));
+  };
+  const longer: Before = (a, b) => {
+    const difference = (since[a] as number) - (since[b] as number);
+    return difference < 0 || (difference === 0 && larger(a, b));
+  };
+  return { bySize: queue(all, larger), byAge: queue(due, longer) };
 }
 
-function queue(heap: Candidate[], before: Before): Queue {
+function exact(value: bigint): number {
+  const number = Number(value);
+  if (Math.abs(number) > Number.MAX_SAFE_INTEGER) {
+    throw new RewardsError("rewards.invalidAmount", `expected amounts and entry numbers of up to 2^53 - 1, got ${value}`);
+  }
+  return number;
+}
+
+function queue(heap: number[], before: Before): Queue {
   for (let i = (heap.length >> 1) - 1; i >= 0; i--) siftDown(heap, i, before);
   return { heap, before };
 }
 
-/** Takes the first one that was not seen yet from the queue. */
-function nextOf({ heap, before }: Queue, seen: ReadonlySet<Candidate>): Candidate | undefined {
+/** Takes the first place that was not seen yet from the queue. */
+function nextOf({ heap, before }: Queue, seen: Uint8Array): number | undefined {
   while (heap.length > 0) {
-    const first = heap[0] as Candidate;
-    const last = heap.pop() as Candidate;
+    const first = heap[0] as number;
+    const last = heap.pop() as number;
     if (heap.length > 0) {
       heap[0] = last;
       siftDown(heap, 0, before);
     }
-    if (!seen.has(first)) return first;
+    if (seen[first] === 0) return first;
   }
   return undefined;
 }
 
-function siftDown(heap: Candidate[], start: number, before: Before): void {
-  const item = heap[start] as Candidate;
+function siftDown(heap: number[], start: number, before: Before): void {
+  const item = heap[start] as number;
   let i = start;
   for (;;) {
     let child = 2 * i + 1;
     if (child >= heap.length) break;
-    if (child + 1 < heap.length && before(heap[child + 1] as Candidate, heap[child] as Candidate)) child++;
-    if (!before(heap[child] as Candidate, item)) break;
-    heap[i] = heap[child] as Candidate;
+    if (child + 1 < heap.length && before(heap[child + 1] as number, heap[child] as number)) child++;
+    if (!before(heap[child] as number, item)) break;
+    heap[i] = heap[child] as number;
     i = child;
   }
   heap[i] = item;
