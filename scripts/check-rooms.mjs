@@ -16,7 +16,12 @@ import ts from "typescript";
  * program runs. `libraries`: packages of others. `node`: built-in modules of Node.js, "*" for all.
  */
 export const ROOMS = {
-  "packages/datum/src": { rooms: [], libraries: ["@noble/ciphers", "libsodium-wrappers", "sodium-native"], node: ["node:crypto"] },
+  "packages/datum/src": {
+    rooms: [],
+    libraries: ["@noble/ciphers", "@noble/hashes", "libsodium-wrappers", "sodium-native"],
+    // The file is the package's own WebAssembly module.
+    node: ["node:crypto", "node:fs/promises"],
+  },
   "packages/bitcoin/src": {
     rooms: [],
     libraries: ["@scure/base", "@scure/btc-signer", "undici", "zeromq"],
@@ -43,10 +48,10 @@ export const ROOMS = {
     node: ["*"],
   },
   "packages/pool/src/chain": {
-    rooms: ["packages/bitcoin/src", "packages/pool/src/ledger"],
+    rooms: ["packages/bitcoin/src", "packages/datum/src", "packages/pool/src/ledger"],
     types: ["packages/pool/src/work"],
     libraries: ["pino", "prom-client", "zod"],
-    node: ["node:fs/promises", "node:path", "node:timers/promises"],
+    node: ["node:events", "node:fs/promises", "node:path", "node:timers/promises", "node:worker_threads"],
   },
   "packages/pool/src/cli": {
     rooms: [

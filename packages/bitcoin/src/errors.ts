@@ -121,9 +121,9 @@ export class NodeError extends BitcoinError<NodeErrorCode> {
     this.rpcCode = rpcCode;
   }
 
-  /** Whether the node says that it doesn't have the block asked for (Core by code -5, bcoin by its words alone). */
+  /** Whether the node says that it doesn't have the block or transaction asked for (Core by code -5, bcoin by its words alone). */
   get notFound(): boolean {
-    return this.code === "rpc" && (this.rpcCode === -5 || this.message.includes("Block not found"));
+    return this.code === "rpc" && (this.rpcCode === -5 || /(Block|Transaction) not (found|in mempool)/.test(this.message));
   }
 }
 
@@ -132,7 +132,7 @@ export type ZmqErrorCode =
   | "zmqUnavailable"
   /** An endpoint that ZeroMQ doesn't take. */
   | "badEndpoint"
-  /** A message that is no `hashblock` notification. */
+  /** A message that is no notification of a topic asked for. */
   | "badMessage"
   /** The subscription ended by itself. */
   | "closed";

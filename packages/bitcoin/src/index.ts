@@ -35,4 +35,4 @@ export {
   type TransactionInput,
   type TransactionOutput,
 } from "./transaction.js";
-export { subscribeHashBlock } from "./zmq.js";
+export { type NodeNotices, type SequenceChange, subscribeHashBlock, subscribeNotices } from "./zmq.js";

@@ -12,8 +12,11 @@ import {
   readBlockchainInfo,
   readBlockHeader,
   readBlockTemplate,
+  readBytes,
+  readEntryFee,
   readNetworkInfo,
   readText,
+  readTexts,
 } from "./node-types.js";
 
 export interface NodeClientOptions {
@@ -30,13 +33,24 @@ export interface NodeClientOptions {
 /** Core works off four calls at a time by default and refuses more than it can queue. */
 const CONNECTIONS = 4;
 
-/** A block's hex is 8 MB, a template's JSON a little more. */
+/** A block's hex is 8 MB, a template's JSON a little more; the txids of a million transactions are 67 MB, of any usual mempool 20. */
 const MAX_RESPONSE_BYTES = 64 * 1024 * 1024;
+
+/**
+ * Calls of one batch. A transaction that a node relays is under 0.4 MB, twice that in hex: so many fit into an answer whatever they are.
+ */
+const BATCH = 50;
 
 /** All rules that a pool can follow; Core's signet demands its own. Rules that a chain doesn't have do no harm. */
 const TEMPLATE_RULES = ["segwit", "signet"];
 
+interface HttpAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
 interface RpcAnswer {
+  readonly id?: unknown;
   readonly result?: unknown;
   readonly error?: { readonly code?: unknown; readonly message?: unknown } | null;
 }
@@ -69,7 +83,16 @@ export class NodeClient {
    * @throws NodeError; code `rpc` carries the node's own code and words
    */
   async call<T>(method: string, params: readonly unknown[] = []): Promise<T> {
-    const body = JSON.stringify({ jsonrpc: "1.0", id: this.#nextId++, method, params });
+    return readAnswer(method, await this.#send(method, this.#request(method, params))) as T;
+  }
+
+  #request(method: string, params: readonly unknown[]): object {
+    return { jsonrpc: "1.0", id: this.#nextId++, method, params };
+  }
+
+  /** One request with the credentials of now. @throws NodeError when no answer comes */
+  async #send(method: string, request: unknown): Promise<HttpAnswer> {
+    const body = JSON.stringify(request);
     const signal = AbortSignal.timeout(this.#timeoutMs);
     const readCookie = this.#cookieFile !== undefined && this.#authorization === undefined;
     if (readCookie) await this.#readCookie(method);
@@ -79,7 +102,40 @@ export class NodeClient {
       await this.#readCookie(method);
       answer = await this.#post(method, body, signal);
     }
-    return readAnswer(method, answer.status, answer.text) as T;
+    return answer;
+  }
+
+  /**
+   * One method for each of many parameters, in batches of bounded size, one after another; single calls where the node takes no batch.
+   *
+   * @returns in order what `read` makes of the results; undefined for what the node doesn't have (`notFound`)
+   * @throws NodeError for any other failure
+   */
+  async #each<T>(method: string, params: readonly string[], read: (method: string, result: unknown) => T): Promise<(T | undefined)[]> {
+    const results: (T | undefined)[] = [];
+    for (let at = 0; at < params.length; at += BATCH) {
+      const part = params.slice(at, at + BATCH);
+      for (const ask of await this.#batch(method, part)) {
+        results.push(await orNotFound(async () => read(method, await ask())));
+      }
+    }
+    return results;
+  }
+
+  /** @returns for each parameter how to get its result */
+  async #batch(method: string, params: readonly string[]): Promise<(() => Promise<unknown>)[]> {
+    const single = (param: string) => (): Promise<unknown> => this.call(method, [param]);
+    // One is no batch.
+    if (params.length === 1) return params.map(single);
+    const requests = params.map((param) => this.#request(method, [param]) as { readonly id: number });
+    const { status, text } = await this.#send(method, requests).catch(tooLong);
+    refuseStrangers(method, status);
+    const parsed = parseJson(text);
+    const answers = new Map((Array.isArray(parsed) ? (parsed as (RpcAnswer | null)[]) : []).map((answer) => [answer?.id, answer]));
+    return requests.map(({ id }, i) => {
+      const answer = answers.get(id);
+      return answer === undefined ? single(params[i]!) : async () => readResult(method, status, text.length, answer);
+    });
   }
 
   async blockchainInfo(): Promise<BlockchainInfo> {
@@ -111,11 +167,7 @@ export class NodeClient {
 
   /** The serialized block, witnesses included. @throws NodeError with `notFound` */
   async rawBlock(hash: string): Promise<Uint8Array> {
-    const hex = readText("getblock", await this.call("getblock", [hash, 0]));
-    const bytes = Buffer.from(hex, "hex");
-    // Buffer.from stops without a word at the first character that is no hex.
-    if (bytes.length * 2 !== hex.length) throw new NodeError("badResponse", "getblock", "expected hex, got other characters");
-    return new Uint8Array(bytes);
+    return readBytes("getblock", await this.call("getblock", [hash, 0]));
   }
 
   async blockTemplate(): Promise<BlockTemplate> {
@@ -134,6 +186,47 @@ export class NodeClient {
     return answer === null ? null : readText("submitblock", answer);
   }
 
+  /**
+   * The node's judgement of a block whose proof of work is not looked at (BIP23). It holds the node's main lock.
+   *
+   * @param hex the serialized block, built on the node's tip
+   * @returns null when it is valid, else why not: `inconclusive-not-best-prevblk` for another parent, `bad-txnmrklroot`, `bad-cb-amount`…
+   * @throws NodeError `rpc` for bytes that the node can't read as a block
+   */
+  async proposeBlock(hex: string): Promise<string | null> {
+    const answer = await this.call("getblocktemplate", [{ mode: "proposal", data: hex, rules: TEMPLATE_RULES }]);
+    return answer === null ? null : readText("getblocktemplate", answer);
+  }
+
+  /**
+   * Has the node take this block for the first that it saw at its height.
+   *
+   * @throws NodeError `rpc` where the node has no such call (bcoin), or no such block (`notFound`)
+   */
+  async preciousBlock(hash: string): Promise<void> {
+    await this.call("preciousblock", [hash]);
+  }
+
+  /** Txids of the node's mempool. Of a large one an answer of megabytes that takes tens of milliseconds to read. */
+  async mempoolIds(): Promise<string[]> {
+    return readTexts("getrawmempool", await this.call("getrawmempool", [false]));
+  }
+
+  /** A transaction of the mempool with its witness. @throws NodeError with `notFound` */
+  async rawTransaction(txid: string): Promise<Uint8Array> {
+    return readBytes("getrawtransaction", await this.call("getrawtransaction", [txid]));
+  }
+
+  /** As {@link rawTransaction} for many, in order; undefined for those that the node does not have (any more). */
+  async rawTransactions(txids: readonly string[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#each("getrawtransaction", txids, readBytes);
+  }
+
+  /** Fees of transactions of the mempool, satoshis, in order; undefined for those that are not there (any more). */
+  async mempoolFees(txids: readonly string[]): Promise<(bigint | undefined)[]> {
+    return this.#each("getmempoolentry", txids, readEntryFee);
+  }
+
   /** Ends all connections; calls under way fail with `unreachable`. */
   async close(): Promise<void> {
     await this.#pool.destroy();
@@ -149,7 +242,7 @@ export class NodeClient {
     }
   }
 
-  async #post(method: string, body: string, signal: AbortSignal): Promise<{ status: number; text: string }> {
+  async #post(method: string, body: string, signal: AbortSignal): Promise<HttpAnswer> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (this.#authorization !== undefined) headers.authorization = this.#authorization;
     const options: Dispatcher.RequestOptions = { method: "POST", path: this.#path, headers, body, signal };
@@ -192,8 +285,7 @@ function transportError(method: string, error: unknown, timedOut: boolean, timeo
   return new NodeError("unreachable", method, `no connection to the node (${typeof code === "string" ? code : "closed"})`);
 }
 
-/** Core answers errors with status 404 or 500 and the error in the body; only what has no such body is told by its status. */
-function readAnswer(method: string, status: number, text: string): unknown {
+function refuseStrangers(method: string, status: number): void {
   if (status === 401 || status === 403) {
     throw new NodeError(
       "unauthorized",
@@ -201,9 +293,17 @@ function readAnswer(method: string, status: number, text: string): unknown {
       `the node refuses the user and password, cookie or address of this client (HTTP ${status})`,
     );
   }
-  const answer = parseJson(text);
+}
+
+/** Core answers errors with status 404 or 500 and the error in the body; only what has no such body is told by its status. */
+function readAnswer(method: string, { status, text }: HttpAnswer): unknown {
+  refuseStrangers(method, status);
+  return readResult(method, status, text.length, parseJson(text));
+}
+
+function readResult(method: string, status: number, length: number, answer: unknown): unknown {
   if (typeof answer !== "object" || answer === null || !("result" in answer || "error" in answer)) {
-    throw new NodeError("badResponse", method, `expected a JSON-RPC answer, got HTTP ${status} with ${text.length} other characters`);
+    throw new NodeError("badResponse", method, `expected a JSON-RPC answer, got HTTP ${status} with ${length} other characters`);
   }
   const { result, error } = answer as RpcAnswer;
   if (error !== undefined && error !== null) {
@@ -211,6 +311,21 @@ function readAnswer(method: string, status: number, text: string): unknown {
     throw new NodeError("rpc", method, `${String(error.message)} (RPC error ${rpcCode ?? "without a code"})`, rpcCode);
   }
   return result;
+}
+
+/** The answers to a batch are longer together than what is taken: each is asked for alone. */
+function tooLong(error: unknown): HttpAnswer {
+  if (error instanceof NodeError && error.code === "badResponse") return { status: 200, text: "" };
+  throw error;
+}
+
+async function orNotFound<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof NodeError && error.notFound) return undefined;
+    throw error;
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -12,6 +12,8 @@ export interface BlockchainInfo {
   /** Height of the best header; more than `blocks` while catching up. */
   readonly headers: number;
   readonly bestblockhash: string;
+  /** Work of the chain up to the tip, hex; undefined where the node doesn't tell. */
+  readonly chainwork?: string | undefined;
   /** Relative to 0x00000000ffff… on every network. */
   readonly difficulty: number;
   /** Median time past of the tip, seconds. */
@@ -38,6 +40,8 @@ export interface BlockHeaderInfo {
   readonly mediantime: number;
   /** Compact target, u32. */
   readonly bits: number;
+  /** Work of the chain up to this block, hex; undefined where the node doesn't tell. */
+  readonly chainwork?: string | undefined;
   /** Undefined for the genesis block. */
   readonly previousblockhash: string | undefined;
   /** Undefined at the tip. */
@@ -94,6 +98,10 @@ class Fields {
     if (typeof value !== "object" || value === null)
       throw new NodeError("badResponse", method, `expected an object, got ${describe(value)}`);
     this.#value = value as Readonly<Record<string, unknown>>;
+  }
+
+  get all(): Readonly<Record<string, unknown>> {
+    return this.#value;
   }
 
   string(name: string): string {
@@ -154,6 +162,7 @@ export function readBlockchainInfo(method: string, value: unknown): BlockchainIn
     blocks: fields.number("blocks"),
     headers: fields.number("headers"),
     bestblockhash: fields.string("bestblockhash"),
+    chainwork: fields.optionalString("chainwork"),
     difficulty: fields.number("difficulty"),
     mediantime: fields.number("mediantime"),
     initialblockdownload: fields.flag("initialblockdownload"),
@@ -176,6 +185,7 @@ export function readBlockHeader(method: string, value: unknown): BlockHeaderInfo
     time: fields.number("time"),
     mediantime: fields.number("mediantime"),
     bits: fields.bits("bits"),
+    chainwork: fields.optionalString("chainwork"),
     previousblockhash: fields.optionalString("previousblockhash"),
     nextblockhash: fields.optionalString("nextblockhash"),
   };
@@ -214,6 +224,37 @@ function readTemplateTransaction(method: string, value: unknown): TemplateTransa
     sigops: fields.number("sigops"),
     weight: fields.number("weight"),
   };
+}
+
+/** Bitcoins as a JSON number → whole satoshis: all amounts have fewer digits than a double holds. */
+const COIN = 100_000_000;
+
+/**
+ * Fee of a mempool entry, satoshis, as the miner gets it: Core's `fees.base`, in older nodes and bcoin `fee`.
+ *
+ * @throws NodeError `badResponse`
+ */
+export function readEntryFee(method: string, value: unknown): bigint {
+  const { fees, fee } = new Fields(method, value).all as { readonly fees?: { readonly base?: unknown } | null; readonly fee?: unknown };
+  const coins = fees?.base ?? fee;
+  const satoshis = typeof coins === "number" ? Math.round(coins * COIN) : Number.NaN;
+  if (Number.isSafeInteger(satoshis) && satoshis >= 0) return BigInt(satoshis);
+  throw new NodeError("badResponse", method, `expected bitcoins as fees.base or fee, got ${describe(coins)}`);
+}
+
+export function readTexts(method: string, value: unknown): string[] {
+  if (!Array.isArray(value)) throw new NodeError("badResponse", method, `expected a list, got ${describe(value)}`);
+  for (const item of value) readText(method, item);
+  return value as string[];
+}
+
+/** Bytes that the node spells as hex. */
+export function readBytes(method: string, value: unknown): Uint8Array {
+  const hex = readText(method, value);
+  const bytes = Buffer.from(hex, "hex");
+  // Buffer.from stops without a word at the first character that is no hex.
+  if (bytes.length * 2 !== hex.length) throw new NodeError("badResponse", method, "expected hex, got other characters");
+  return new Uint8Array(bytes);
 }
 
 export function readText(method: string, value: unknown): string {

@@ -9,6 +9,13 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { NodeClient, type NodeClientOptions, NodeError } from "../src/index.js";
 import { thrown } from "./support.js";
 
+interface Request {
+  readonly id: number;
+  readonly method: string;
+  readonly params: readonly unknown[];
+}
+
+/** A batch is one of method `batch`, its requests are the parameters. */
 interface Call {
   readonly method: string;
   readonly params: readonly unknown[];
@@ -21,7 +28,8 @@ type Answer = (call: Call, response: ServerResponse) => void;
 async function readCall(request: IncomingMessage): Promise<Call> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk as Buffer);
-  const { method, params } = JSON.parse(Buffer.concat(chunks).toString("utf8")) as { method: string; params: unknown[] };
+  const body = JSON.parse(Buffer.concat(chunks).toString("utf8")) as Request | Request[];
+  const { method, params } = Array.isArray(body) ? { method: "batch", params: body } : body;
   return { method, params, authorization: request.headers.authorization, path: request.url };
 }
 
@@ -319,8 +327,116 @@ describe("typed calls", () => {
     ["a block that isn't hex", "00zz", (client) => client.rawBlock(hash)],
     ["half a byte", "000", (client) => client.rawBlock(hash)],
     ["a refusal that is no text", 1, (client) => client.submitBlock("00")],
+    ["a verdict that is no text", {}, (client) => client.proposeBlock("00")],
+    ["a mempool that is no list", { txids: [] }, (client) => client.mempoolIds()],
+    ["a txid that is none", [hash, 1], (client) => client.mempoolIds()],
+    ["a transaction that isn't hex", "0g", (client) => client.rawTransaction(hash)],
+    ["an entry that is none", null, (client) => client.mempoolFees([hash])],
+    ["an entry without a fee", { vsize: 100 }, (client) => client.mempoolFees([hash])],
+    ["a fee that is text", { fees: { base: "0.1" } }, (client) => client.mempoolFees([hash])],
+    ["a fee under nothing", { fee: -1e-8 }, (client) => client.mempoolFees([hash])],
   ])("%s is a bad response", async (_, value, call) => {
     const node = await startNode(result(value));
     expect((await failure(call(connect({ url: node.url })))).code).toBe("badResponse");
+  });
+});
+
+describe("the mempool", () => {
+  test("its txids, and one transaction", async () => {
+    const node = await startNode((call, response) => result(call.method === "getrawmempool" ? [hash] : "00ff")(call, response));
+    const client = connect({ url: node.url });
+    expect(await client.mempoolIds()).toEqual([hash]);
+    expect(await client.rawTransaction(hash)).toEqual(Uint8Array.of(0, 0xff));
+    expect(node.calls).toMatchObject([
+      { method: "getrawmempool", params: [false] },
+      { method: "getrawtransaction", params: [hash] },
+    ]);
+  });
+
+  test.each([null, "inconclusive-not-best-prevblk", "bad-cb-amount"])("a proposed block is answered %j", async (word) => {
+    const node = await startNode(result(word));
+    expect(await connect({ url: node.url }).proposeBlock("00ff")).toBe(word);
+    expect(node.calls[0]).toMatchObject({
+      method: "getblocktemplate",
+      params: [{ mode: "proposal", data: "00ff", rules: ["segwit", "signet"] }],
+    });
+  });
+
+  test("a precious block, where the node knows of such", async () => {
+    const node = await startNode(result(null));
+    await connect({ url: node.url }).preciousBlock(hash);
+    expect(node.calls[0]).toMatchObject({ method: "preciousblock", params: [hash] });
+    const bcoin = await startNode(send(200, { result: null, error: { code: -32601, message: "Method not found: preciousblock." }, id: 1 }));
+    expect(await failure(connect({ url: bcoin.url }).preciousBlock(hash))).toMatchObject({ code: "rpc", rpcCode: -32601, notFound: false });
+  });
+});
+
+describe("many calls of one kind", () => {
+  const missing = { code: -5, message: "No such mempool transaction. Use gettransaction for wallet transactions." };
+  const hexOf = (param: unknown) => `${String(param).padStart(4, "0")}`;
+  const answerOne = ({ id, params }: Request) =>
+    Number(params[0]) % 7 === 0 ? { id, result: null, error: missing } : { id, result: hexOf(params[0]), error: null };
+  const answerBatch: Answer = (call, response) => send(200, (call.params as Request[]).map(answerOne).reverse())(call, response);
+  const answerSingle: Answer = (call, response) =>
+    send(200, answerOne({ id: 0, method: call.method, params: call.params }))(call, response);
+  const txids = Array.from({ length: 120 }, (_, i) => String(i));
+  const expected = txids.map((txid, i) => (i % 7 === 0 ? undefined : new Uint8Array(Buffer.from(hexOf(txid), "hex"))));
+
+  test("are batches of bounded size, answered in any order; what the node doesn't have is undefined", async () => {
+    const node = await startNode(answerBatch);
+    expect(await connect({ url: node.url }).rawTransactions(txids)).toEqual(expected);
+    expect(node.calls.map(({ params }) => params.length)).toEqual([50, 50, 20]);
+    expect(node.calls[2]!.params[19]).toMatchObject({ jsonrpc: "1.0", method: "getrawtransaction", params: ["119"] });
+  });
+
+  test.each<[string, Answer]>([
+    ["refuses a batch", send(400, { result: null, error: { code: -32600, message: "Invalid request" }, id: null })],
+    ["answers a batch with a page", send(200, "<html>")],
+    ["answers a batch with less", send(200, [])],
+    ["answers a batch with nothing of it", send(200, [null, 1, { id: 0, result: "ff" }])],
+    ["answers a batch with more than is taken", (_, response) => response.writeHead(200).end(Buffer.alloc(64 * 1024 * 1024 + 1, 0x20))],
+  ])("go one by one to a node that %s", async (_, batch) => {
+    const node = await startNode((call, response) => (call.method === "batch" ? batch : answerSingle)(call, response));
+    expect(await connect({ url: node.url }).rawTransactions(txids.slice(0, 10))).toEqual(expected.slice(0, 10));
+    expect(node.calls.length).toBe(11);
+  });
+
+  test("one is no batch, and none is no call", async () => {
+    const node = await startNode(answerSingle);
+    const client = connect({ url: node.url });
+    expect(await client.rawTransactions(["1"])).toEqual([expected[1]]);
+    expect(await client.rawTransactions([])).toEqual([]);
+    expect(node.calls.map(({ method }) => method)).toEqual(["getrawtransaction"]);
+  });
+
+  test.each([
+    ["a credential that is refused", 401, "", "unauthorized"],
+    ["a node that starts up", 200, { result: null, error: { code: -28, message: "Loading block index…" }, id: 1 }, "rpc"],
+  ])("%s is an error", async (_, status, body, code) => {
+    const node = await startNode(send(status, body));
+    expect((await failure(connect({ url: node.url }).rawTransactions(["1", "2"]))).code).toBe(code);
+  });
+
+  test("an error of one that is none of its absence is an error", async () => {
+    const answer = ({ id }: Request) => ({ id, result: null, error: { code: -1, message: "out of memory" } });
+    const node = await startNode((call, response) => send(200, (call.params as Request[]).map(answer))(call, response));
+    expect(await failure(connect({ url: node.url }).mempoolFees(["1", "2"]))).toMatchObject({ code: "rpc", rpcCode: -1 });
+  });
+
+  test("fees are satoshis, of Core and of bcoin alike", async () => {
+    const entries: Record<string, object> = {
+      1: { fees: { base: 0.00001234, modified: 0.1 } },
+      2: { fees: { base: 20_999_999.97690001 } },
+      3: { fee: 0.29 },
+      4: { fees: { base: 0 } },
+    };
+    const answer = ({ id, params }: Request) => ({
+      id,
+      result: entries[String(params[0])] ?? null,
+      error: entries[String(params[0])] === undefined ? { code: -1, message: "Transaction not in mempool." } : null,
+    });
+    const node = await startNode((call, response) => send(200, (call.params as Request[]).map(answer))(call, response));
+    const fees = await connect({ url: node.url }).mempoolFees(["1", "2", "3", "4", "5"]);
+    expect(fees).toEqual([1234n, 2_099_999_997_690_001n, 29_000_000n, 0n, undefined]);
   });
 });

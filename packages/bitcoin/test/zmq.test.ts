@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { subscribeHashBlock, ZmqError } from "../src/index.js";
+import { type SequenceChange, subscribeHashBlock, subscribeNotices, ZmqError } from "../src/index.js";
 import { hex } from "./support.js";
 
 const zeromq = await import("zeromq").catch((error: unknown) => {
@@ -7,16 +7,18 @@ const zeromq = await import("zeromq").catch((error: unknown) => {
   return undefined;
 });
 
+type Told = Uint8Array | SequenceChange | ZmqError;
+
 /** What a subscription was told, one thing at a time. */
 function listener() {
-  const told: (Uint8Array | ZmqError)[] = [];
-  const waiting: ((value: Uint8Array | ZmqError) => void)[] = [];
-  const tell = (value: Uint8Array | ZmqError) => {
+  const told: Told[] = [];
+  const waiting: ((value: Told) => void)[] = [];
+  const tell = (value: Told) => {
     const next = waiting.shift();
     if (next === undefined) told.push(value);
     else next(value);
   };
-  const next = () => new Promise<Uint8Array | ZmqError>((resolve) => (told.length > 0 ? resolve(told.shift()!) : waiting.push(resolve)));
+  const next = () => new Promise<Told>((resolve) => (told.length > 0 ? resolve(told.shift()!) : waiting.push(resolve)));
   return { tell, next, told };
 }
 
@@ -56,6 +58,39 @@ describe.skipIf(zeromq === undefined)("subscribeHashBlock", () => {
     await restarted.receive();
     await restarted.send(["hashblock", displayed, sequence]);
     expect(hex((await next()) as Uint8Array)).toBe(internal);
+    expect(told).toEqual([]);
+  });
+
+  test("turns transactions and changes into values, and passes over what is none", async () => {
+    const publisher = await startPublisher();
+    const { tell, next, told } = listener();
+    const stop = await subscribeNotices(publisher.lastEndpoint!, { rawtx: tell, sequence: tell }, tell);
+    onTestFinished(stop);
+    const topics = [await publisher.receive(), await publisher.receive()].map(([topic]) => topic!.toString("latin1"));
+    expect(topics.sort()).toEqual(["\x01rawtx", "\x01sequence"]);
+
+    await publisher.send(["rawtx", Buffer.from("020000", "hex"), sequence]);
+    expect(hex((await next()) as Uint8Array)).toBe("020000");
+    const counter = Buffer.alloc(8, 1);
+    for (const [letter, kind, rest] of [
+      ["C", "connected", []],
+      ["D", "disconnected", []],
+      ["A", "added", counter],
+      ["R", "removed", counter],
+    ] as const) {
+      await publisher.send(["sequence", Buffer.concat([displayed, Buffer.from(letter), Buffer.from(rest)]), sequence]);
+      const change = (await next()) as SequenceChange;
+      expect([change.kind, hex(change.hash)]).toEqual([kind, internal]);
+    }
+    for (const bad of [
+      ["rawtx", Buffer.alloc(0)],
+      ["sequence", displayed],
+      ["sequence", Buffer.concat([displayed, Buffer.from("X")])],
+      ["rawtx"],
+    ]) {
+      await publisher.send(bad);
+      expect(await next()).toMatchObject({ name: "ZmqError", code: "badMessage" });
+    }
     expect(told).toEqual([]);
   });
 

@@ -69,5 +69,10 @@ export function createNativeCrypto(): DatumCrypto {
       const message = Buffer.allocUnsafe(box.length - MAC_BYTES);
       return sodium.crypto_secretbox_open_easy(message, box, nonce, key) ? message : undefined;
     },
+    passwordKey(passphrase, salt, passes, memoryBytes) {
+      const key = Buffer.alloc(32);
+      sodium.crypto_pwhash(key, passphrase, salt, passes, memoryBytes, sodium.crypto_pwhash_ALG_ARGON2ID13);
+      return key;
+    },
   };
 }

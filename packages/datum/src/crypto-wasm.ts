@@ -1,4 +1,5 @@
 /** DatumCrypto by libsodium's WebAssembly build: for platforms without a prebuilt native binding, and as the oracle in tests. */
+import { argon2id } from "@noble/hashes/argon2.js";
 import sodium from "libsodium-wrappers";
 import { type DatumCrypto, MAC_BYTES, SEAL_BYTES } from "./crypto.js";
 
@@ -39,5 +40,8 @@ export async function createWasmCrypto(): Promise<DatumCrypto> {
       if (box.length < MAC_BYTES) return undefined;
       return unlessForged(() => sodium.crypto_secretbox_open_easy(box, nonce, key));
     },
+    // The wrappers leave `crypto_pwhash` out. libsodium has one lane, and counts memory in bytes where Argon2 counts blocks of 1 KiB.
+    passwordKey: (passphrase, salt, passes, memoryBytes) =>
+      argon2id(passphrase, salt, { t: passes, m: Math.floor(memoryBytes / 1024), p: 1, dkLen: 32 }),
   };
 }

@@ -25,6 +25,13 @@ export interface DatumCrypto {
   encryptInto(target: Uint8Array, message: Uint8Array, nonce: Uint8Array, key: Uint8Array): void;
   /** `crypto_box_open_easy_afternm` into a buffer of its own. */
   decrypt(box: Uint8Array, nonce: Uint8Array, key: Uint8Array): Uint8Array | undefined;
+  /**
+   * A key of 32 bytes from a passphrase: Argon2id as `crypto_pwhash` with ALG_ARGON2ID13. Slow on purpose.
+   *
+   * @param salt 16 bytes
+   * @param memoryBytes at least 8 KiB
+   */
+  passwordKey(passphrase: Uint8Array, salt: Uint8Array, passes: number, memoryBytes: number): Uint8Array;
 }
 
 /** Bytes that a MAC adds in front of a message. */

@@ -15,7 +15,9 @@ export type DatumErrorCode =
   | "unknownMessage"
   | "malformedMessage"
   | "badKey"
-  | "badValue";
+  | "badValue"
+  | "moduleMissing"
+  | "moduleInvalid";
 
 /** What is wrong with bytes from a peer, or with a value that is to be encoded. */
 export class DatumError extends Error {

@@ -21,6 +21,8 @@ export {
   sessionKeysFromSeeds,
   signLongTerm,
   signSession,
+  signStatement,
+  verifyStatement,
 } from "./keys.js";
 export type * from "./messages.js";
 export { firstNonces, Nonce } from "./nonce.js";
@@ -37,4 +39,5 @@ export {
   type PoolMiningMessage,
 } from "./pool-messages.js";
 export { REJECT_REASONS, type RejectReason, type RejectReasonName, rejectReasonName, rejectText } from "./reasons.js";
+export { ShortIdMatcher } from "./short-id-matcher.js";
 export { crosscheck, shortId, shortIdKey } from "./short-ids.js";

@@ -80,6 +80,22 @@ export function signLongTerm(crypto: DatumCrypto, keys: LongTermKeys, message: U
   return crypto.sign(message, keys.sign.secretKey);
 }
 
+/**
+ * Stands before every signed statement, so that its signature is good for nothing else. What the long-term key signs on the wire begins with
+ * the gateway's long-term key, for which the gateway has proved that it holds the secret; for these bytes nobody has one.
+ */
+const STATEMENT_DOMAIN = new TextEncoder().encode("OpenPrime statement, not a handshake, version 1\n");
+
+/** A signature of the pool's identity under words of its own: announcements, not the protocol. */
+export function signStatement(crypto: DatumCrypto, keys: LongTermKeys, message: Uint8Array): Uint8Array {
+  return crypto.sign(Buffer.concat([STATEMENT_DOMAIN, message]), keys.sign.secretKey);
+}
+
+/** Whether `signature` (64 bytes) is what `signStatement` made of `message` with the keys of `signKey`, the Ed25519 half of a public key. */
+export function verifyStatement(crypto: DatumCrypto, signKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  return crypto.verify(signature, Buffer.concat([STATEMENT_DOMAIN, message]), signKey);
+}
+
 /** A signature inside one connection: the configuration. */
 export function signSession(crypto: DatumCrypto, keys: SessionKeys, message: Uint8Array): Uint8Array {
   return crypto.sign(message, keys.sign.secretKey);

@@ -1,7 +1,7 @@
 /** Short transaction ids: SipHash-2-4 over the wtxid under a key of the gateway, cut to 48 bits; and the check over all of them. */
 
-const KEY_BYTES = 16;
-const SHORT_ID_BYTES = 6;
+export const SHORT_ID_KEY_BYTES = 16;
+export const SHORT_ID_BYTES = 6;
 const MASK = (1n << 64n) - 1n;
 /** What the XOR of all wtxids starts from. */
 const CROSSCHECK_START = Buffer.from("a34fc19c5e8876120a793ef16c9354afb81de85a20c794386fa102d94a7bf011", "hex");
@@ -13,7 +13,7 @@ const CROSSCHECK_START = Buffer.from("a34fc19c5e8876120a793ef16c9354afb81de85a20
  * @param poolSignKey likewise
  */
 export function shortIdKey(gatewaySignKey: Uint8Array, poolSignKey: Uint8Array): Uint8Array {
-  return Uint8Array.from({ length: KEY_BYTES }, (_, i) => (gatewaySignKey[i] ?? 0) ^ (poolSignKey[i] ?? 0) ^ 0x55);
+  return Uint8Array.from({ length: SHORT_ID_KEY_BYTES }, (_, i) => (gatewaySignKey[i] ?? 0) ^ (poolSignKey[i] ?? 0) ^ 0x55);
 }
 
 /**
@@ -43,7 +43,7 @@ const rotl = (value: bigint, bits: bigint): bigint => ((value << bits) | (value 
 /** SipHash-2-4 (Aumasson, Bernstein: "SipHash: a fast short-input PRF"), for messages of whole words. */
 function sipHash24(key: Uint8Array, message: Uint8Array): bigint {
   const words = new DataView(message.buffer, message.byteOffset, message.length);
-  const keys = new DataView(key.buffer, key.byteOffset, KEY_BYTES);
+  const keys = new DataView(key.buffer, key.byteOffset, SHORT_ID_KEY_BYTES);
   const [k0, k1] = [keys.getBigUint64(0, true), keys.getBigUint64(8, true)];
   let v0 = k0 ^ 0x736f6d6570736575n;
   let v1 = k1 ^ 0x646f72616e646f6dn;

@@ -10,6 +10,15 @@ declare module "sodium-native" {
     crypto_box_seal_open(target: Uint8Array, sealed: Uint8Array, publicKey: Uint8Array, secretKey: Uint8Array): boolean;
     crypto_scalarmult(target: Uint8Array, secretKey: Uint8Array, publicKey: Uint8Array): void;
     crypto_secretbox_easy(target: Uint8Array, message: Uint8Array, nonce: Uint8Array, key: Uint8Array): void;
+    readonly crypto_pwhash_ALG_ARGON2ID13: number;
+    crypto_pwhash(
+      target: Uint8Array,
+      passphrase: Uint8Array,
+      salt: Uint8Array,
+      passes: number,
+      memoryBytes: number,
+      algorithm: number,
+    ): void;
     crypto_secretbox_open_easy(target: Uint8Array, box: Uint8Array, nonce: Uint8Array, key: Uint8Array): boolean;
   }
   const sodium: Sodium;

@@ -8,6 +8,9 @@ import {
   generateSessionKeys,
   loadCrypto,
   longTermKeysFromSeeds,
+  signLongTerm,
+  signStatement,
+  verifyStatement,
 } from "../src/index.js";
 import { BOTH, datumError, hex, native, readJson, seed, unhex, wasm } from "./support.js";
 
@@ -72,6 +75,19 @@ describe.each(BOTH)("keys by the $name implementation", (crypto) => {
   });
 });
 
+describe("a statement's signature", () => {
+  it.each(BOTH)("is good for its words and key alone, and is none of the handshake's ($name)", (crypto) => {
+    const keys = generateLongTermKeys(crypto);
+    const text = Buffer.from("the next key is …");
+    const signature = signStatement(crypto, keys, text);
+    expect(verifyStatement(crypto, keys.sign.publicKey, text, signature)).toBe(true);
+    expect(verifyStatement(crypto, keys.sign.publicKey, Buffer.from("the next key is …!"), signature)).toBe(false);
+    expect(verifyStatement(crypto, generateLongTermKeys(crypto).sign.publicKey, text, signature)).toBe(false);
+    expect(crypto.verify(signature, text, keys.sign.publicKey)).toBe(false);
+    expect(verifyStatement(crypto, keys.sign.publicKey, text, signLongTerm(crypto, keys, text))).toBe(false);
+  });
+});
+
 describe("the two implementations compute the same", () => {
   it("key pairs, signatures and shared keys", () => {
     const check = fc.property(bytes(32), bytes(32), bytes(32), message, (signSeed, mine, theirs, text) => {
@@ -126,6 +142,26 @@ describe("the two implementations compute the same", () => {
       }
     });
     fc.assert(check, { numRuns: 60 });
+  });
+
+  it("keys from passphrases are the same from both, and another for each input", () => {
+    const salt = new Uint8Array(16);
+    // The least that Argon2 takes, and a memory that is no multiple of its blocks.
+    const check = fc.property(
+      message,
+      bytes(16),
+      fc.integer({ min: 1, max: 3 }),
+      fc.integer({ min: 8192, max: 20_000 }),
+      (text, some, passes, memory) => {
+        const key = hex(native.passwordKey(text, some, passes, memory));
+        expect(hex(wasm.passwordKey(text, some, passes, memory))).toBe(key);
+        expect(hex(native.passwordKey(Uint8Array.of(...text, 1), some, passes, memory))).not.toBe(key);
+      },
+    );
+    fc.assert(check, { numRuns: 20 });
+    expect(hex(native.passwordKey(Buffer.from("x"), salt, 3, 256 * 1024 * 1024))).toBe(
+      "3bfae233691ae8af6102b55abaa74464a96df2b7e94544cf3f96e32d6904bf55",
+    );
   });
 
   it("the native one is taken when nothing is said", async () => {

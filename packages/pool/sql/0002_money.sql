@@ -14,7 +14,8 @@ INSERT INTO pool_scripts (script, account) SELECT script, id FROM accounts WHERE
 ALTER TABLE splits ADD COLUMN finder integer, ADD COLUMN fee_ppm integer NOT NULL DEFAULT 0, ADD COLUMN scheme text;
 CREATE INDEX splits_by_prevhash ON splits (prevhash, session, id);
 
--- What a block on the segment's tip is worth, for pay-per-share: compact target, satoshis of subsidy and of recent fees on average.
+-- What a block on the segment's tip is worth, for pay-per-share: compact target, satoshis of subsidy and of recent fees on average. A
+-- segment with a subsidy is paid per share, and is in no window.
 -- log_hash: sha256 of the segment's published log file, once it is written.
 ALTER TABLE segments ADD COLUMN bits bigint, ADD COLUMN subsidy bigint, ADD COLUMN average_fees bigint, ADD COLUMN log_hash bytea;
 
@@ -125,7 +126,8 @@ CREATE TABLE thresholds (
 );
 
 -- One for each time that a block of the pool joined the best chain, and one for each time that one left it: published, hash-linked.
--- log_weight: weight of the whole share log up to the pin, without what was voided up to it. document: gzip of the published text.
+-- log_weight: weight of the whole share log up to the pin, without what was voided up to it and what is paid per share.
+-- document: gzip of the published text.
 CREATE TABLE settlements (
   number integer PRIMARY KEY,
   kind text NOT NULL CHECK (kind IN ('settlement', 'reversal')),

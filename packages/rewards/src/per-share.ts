@@ -10,7 +10,7 @@ import type { Earnings, RewardedBlock, Scheme, ShareValue } from "./scheme.js";
 import { type AccountSum, netWeightOf, PPM } from "./share-window.js";
 
 /** Pay-per-share (`pps`: of the subsidy), or full pay-per-share (`fpps`: of the subsidy and the recent fees on average). */
-export function perShare(name: "pps" | "fpps"): Scheme {
+export function perShare(name: "pps" | "fpps"): Scheme & Required<Pick<Scheme, "credit">> {
   return {
     name,
     options: { name },

@@ -13,18 +13,17 @@ export {
   type TemplateRoom,
   targetByteIndex,
 } from "./gateway/coinbase.js";
+export { type AnswerFault, type GatewayFault, spoil, type TemplateFault, withTransactions } from "./gateway/faults.js";
 export type { GatewayFigures, MinerFigures } from "./gateway/figures.js";
 export { Job, type JobSettings } from "./gateway/job.js";
 export type { MinerOptions } from "./gateway/miner.js";
-export {
-  type Misbehaviour,
-  SimulatedGateway,
-  type SimulatedGatewayModules,
-  type SimulatedGatewayOptions,
-} from "./gateway/simulated-gateway.js";
+export type { Misbehaviour, SimulatedGatewayModules, SimulatedGatewayOptions } from "./gateway/options.js";
+export { SimulatedGateway } from "./gateway/simulated-gateway.js";
 export { networkTarget, shareTargetBytes } from "./gateway/targets.js";
-export { mainnetSubsidy, readTemplate, type Template, type TemplateTransaction } from "./gateway/template.js";
+export { mainnetSubsidy, readTemplate, type ShownTransactions, type Template, type TemplateTransaction } from "./gateway/template.js";
+export { answerValidation, REPLY_TYPES, refusal } from "./gateway/validation.js";
 export { encodeHeader, headerWithNonce, makeWork, VERSION_ROLLING_MASK, type Work } from "./gateway/work.js";
+export { type NodePair, startBitcoindPair, startSimulatedPair } from "./interop/node-pair.js";
 export { type LoadOptions, type LoadReport, type LoadWork, runLoad } from "./load/load.js";
 export { Hasher, type MinerListener } from "./mining/hasher.js";
 export { type Found, Scanner } from "./mining/scanner.js";

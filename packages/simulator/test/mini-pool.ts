@@ -39,7 +39,7 @@ interface Slot {
 }
 
 export const MINI_POOL_SCRIPT = Uint8Array.of(0x00, 0x14, ...new Uint8Array(20).fill(0xaa));
-const TAG = new TextEncoder().encode("mini");
+export const MINI_POOL_TAG = new TextEncoder().encode("mini");
 
 export class MiniPool {
   readonly publicKey: string;
@@ -84,7 +84,7 @@ export class MiniPool {
                 type: "configuration",
                 payoutScript: MINI_POOL_SCRIPT,
                 primeId: 77,
-                tag: TAG,
+                tag: MINI_POOL_TAG,
                 minimumDifficulty: behaviour.minimumDifficulty ?? 1n,
               }),
             );

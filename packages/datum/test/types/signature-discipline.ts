@@ -12,6 +12,7 @@ import {
   type SessionKeys,
   signLongTerm,
   signSession,
+  signStatement,
 } from "../../src/index.js";
 
 declare const crypto: DatumCrypto;
@@ -23,12 +24,15 @@ declare const message: Uint8Array;
 // The right way round.
 signLongTerm(crypto, longTerm, message);
 signSession(crypto, session, message);
+signStatement(crypto, longTerm, message);
 encodePublicKey(longTerm);
 new PoolChannel({ crypto, longTermKeys: [longTerm], sessionKeys: session, motd: "" });
 new GatewayChannel({ crypto, poolPublicKey, longTermKeys: longTerm, sessionKeys: session, version: "", nk: 1 });
 
 // @ts-expect-error session keys never sign as the identity
 signLongTerm(crypto, session, message);
+// @ts-expect-error session keys make no statements
+signStatement(crypto, session, message);
 // @ts-expect-error the identity never signs inside a connection
 signSession(crypto, longTerm, message);
 // @ts-expect-error session keys are no identity to show

@@ -6,6 +6,7 @@ import { mkdir, open, readdir, readFile, rename, unlink } from "node:fs/promises
 import { join } from "node:path";
 
 const BLOCK = /^([0-9a-f]{64})\.hex$/;
+const KEPT = /^([0-9a-f]{64})\.(hex|rejected)$/;
 const CLAIM = /^([0-9a-f]{64})\.claim\.json$/;
 
 export class BlockFiles {
@@ -29,6 +30,14 @@ export class BlockFiles {
   /** Blocks that were written and not settled, by hash in display order. */
   async unsettled(): Promise<{ hash: string; hex: string }[]> {
     return (await this.#read(BLOCK)).map(({ hash, text }) => ({ hash, hex: text }));
+  }
+
+  /** All blocks that are kept: those on their way, and those that were set aside, by path. */
+  async kept(): Promise<{ hash: string; path: string; setAside: boolean }[]> {
+    return (await this.#names()).sort().flatMap((name) => {
+      const [, hash, ending] = KEPT.exec(name) ?? [];
+      return hash === undefined ? [] : [{ hash, path: join(this.#directory, name), setAside: ending === "rejected" }];
+    });
   }
 
   /** Claims of which nobody knows whether the books have them. */
@@ -59,16 +68,19 @@ export class BlockFiles {
   }
 
   async #read(form: RegExp): Promise<{ hash: string; text: string }[]> {
-    const names = await readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return [];
-      throw error;
-    });
     const files: { hash: string; text: string }[] = [];
-    for (const name of names) {
+    for (const name of await this.#names()) {
       const hash = form.exec(name)?.[1];
       if (hash !== undefined) files.push({ hash, text: await readFile(join(this.#directory, name), "utf8") });
     }
     return files;
+  }
+
+  #names(): Promise<string[]> {
+    return readdir(this.#directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return [];
+      throw error;
+    });
   }
 
   /** The node has it: the file is done with. */

@@ -25,3 +25,23 @@ export class ChainError extends Error {
     this.name = "ChainError";
   }
 }
+
+export type MempoolErrorCode =
+  /** The thread that holds the mempool has ended, or can't be started. */
+  | "threadEnded"
+  /** Too many questions wait for their answers. */
+  | "busy"
+  /** A question that can't be answered. */
+  | "failed";
+
+/** The mempool can't be asked now: nothing is said about any transaction. */
+export class MempoolError extends Error {
+  override readonly name = "MempoolError";
+
+  constructor(
+    readonly code: MempoolErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}

@@ -8,7 +8,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fromReverseHex, NodeError, reverseHex } from "@openprime/bitcoin";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import type { ChainBlock, ChainBooks, ChainPosition, Connected, Disconnected } from "../ledger/index.js";
+import { type ChainBlock, type ChainBooks, type ChainPosition, type Connected, type Disconnected, LedgerError } from "../ledger/index.js";
 import { ChainError } from "./errors.js";
 import { findFork } from "./follower-fork.js";
 import { FollowerMetrics, type Obstacle } from "./follower-metrics.js";
@@ -72,6 +72,8 @@ export class ChainFollower {
   /** Things under way that must be done before the next block joins, and since when there are any (steady milliseconds). */
   #awaited = 0;
   #awaitedSince = 0;
+  /** True while claims may be in the books for blocks that joined without them; at the start nobody knows. */
+  #claimed = true;
   /** Height of the node's tip at the last look. */
   #top = 0;
   /** Tries in a row that got nowhere. */
@@ -128,6 +130,21 @@ export class ChainFollower {
     }
     this.#poked = true;
     this.#wake?.();
+  }
+
+  /**
+   * Does the same for the claim of a found block: the block must not join before it. One that has, because the claim comes late, is looked at again.
+   * @param recorded the claim's way into the books
+   */
+  expectClaim(recorded: Promise<unknown>): void {
+    recorded.then(
+      () => {
+        this.#claimed = true;
+      },
+      // Whoever records it tries again, and comes here again.
+      () => undefined,
+    );
+    this.follow(recorded);
   }
 
   /** Ends following. A block on its way into the books, or out of them, is waited for; nothing is called back after it. */
@@ -239,7 +256,10 @@ export class ChainFollower {
       this.#metrics.at(cursor.height, this.#top);
       const next = await this.#nodeHash(cursor.height + 1);
       if (next === undefined) {
-        if (await this.#isOnNodesChain(cursor)) return true;
+        if (await this.#isOnNodesChain(cursor)) {
+          if (this.#claimed) await this.#attributeClaimed();
+          return true;
+        }
         if (!(await this.#leave(cursor))) return false;
         continue;
       }
@@ -287,6 +307,42 @@ export class ChainFollower {
     else this.#log.debug(fields, "block in the books");
     this.#sayProgress(block.height);
     this.#call(this.#blockListeners, block, connected);
+  }
+
+  /** Looks again at blocks that joined as nobody's, and that have a claim now. */
+  async #attributeClaimed(): Promise<void> {
+    this.#claimed = false;
+    try {
+      for (const position of await this.#orStop(this.#books.claimedReceipts())) await this.#attribute(position);
+    } catch (error) {
+      this.#claimed = true;
+      throw error;
+    }
+  }
+
+  async #attribute({ height, hash }: ChainPosition): Promise<void> {
+    const fields = { height, hash: reverseHex(hash) };
+    const parent = await this.#orStop(this.#books.hashAt(height - 1));
+    // Taken back meanwhile; it is asked about again when it joins.
+    if (parent === undefined) return;
+    let connected: Connected | undefined;
+    try {
+      const raw = await this.#orStop(this.#node.rawBlock(fields.hash));
+      const block = await readBlock(raw, hash, { height: height - 1, hash: parent }, this.modules);
+      this.#stop.signal.throwIfAborted();
+      connected = await this.#books.attribute(block);
+    } catch (error) {
+      // A node without the block, and a log without the shares, will say the same again: that must not hold the books up.
+      if (!nodeAnswered(error) && !(error instanceof LedgerError && error.code === "ledger.pinTooOld")) throw error;
+      this.#log.error({ ...fields, error: error.message }, "the claim of a block came after the block, which stays nobody's");
+      return;
+    }
+    if (connected === undefined) return;
+    const { outcome, received, paid } = connected;
+    if (outcome === "paid") {
+      this.#metrics.connected(connected);
+      this.#log.warn({ ...fields, received, paid }, "the claim of a block came after the block: what was a receipt is a block of the pool");
+    } else this.#log.debug(fields, "a block that a session claims is none of the pool's");
   }
 
   /** Takes back what is not on the node's chain. @returns false when nothing was */

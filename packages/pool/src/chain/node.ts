@@ -2,10 +2,7 @@
 import { type BlockHeaderInfo, type NodeClient, NodeError } from "@openprime/bitcoin";
 
 /** The calls of a NodeClient that are used here. */
-export type ChainNode = Pick<
-  NodeClient,
-  "blockchainInfo" | "blockHash" | "bestBlockHash" | "blockHeader" | "blockTemplate" | "submitBlock" | "call"
->;
+export type ChainNode = Pick<NodeClient, "blockchainInfo" | "blockHash" | "bestBlockHash" | "blockHeader" | "blockTemplate" | "call">;
 
 /** The calls that following the chain takes. */
 export type FollowedNode = Pick<NodeClient, "blockchainInfo" | "blockHash" | "rawBlock">;
@@ -26,6 +23,25 @@ export async function readHeader(node: Pick<ChainNode, "blockHeader">, hash: str
     if (error instanceof NodeError && error.notFound) return undefined;
     throw error;
   }
+}
+
+/** Whether a node has a block and calls it, or one before it, invalid. @throws NodeError */
+export async function isInvalid(node: Pick<ChainNode, "blockHeader" | "call">, hash: string): Promise<boolean> {
+  // Cheap, and says enough where the block is unknown or good; the list of tips costs the node a walk over its whole index.
+  const header = await readHeader(node, hash);
+  if (header === undefined || header.confirmations > 0) return false;
+  let tips: unknown;
+  try {
+    tips = await node.call("getchaintips");
+  } catch (error) {
+    if (nodeAnswered(error)) return false;
+    throw error;
+  }
+  if (!Array.isArray(tips)) throw new NodeError("badResponse", "getchaintips", "expected a list of tips");
+  return tips.some((tip: unknown) => {
+    const { hash: named, status } = (tip ?? {}) as { readonly hash?: unknown; readonly status?: unknown };
+    return named === hash && status === "invalid";
+  });
 }
 
 /**

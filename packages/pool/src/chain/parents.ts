@@ -18,6 +18,8 @@ export interface ParentEntry {
 const MAX_CLAIMED = 512;
 /** Parents the node has not told of. An honest gateway is ahead of the node by one block, for seconds. */
 const MAX_UNKNOWN = 128;
+/** Of these so many for gateways that have not proven themselves: strangers with many keys must not take the place of honest work. */
+const MAX_UNKNOWN_STRANGERS = 64;
 /** Former tips: a day has about 144; work is stale long before they are dropped. */
 const MAX_TIPS = 1024;
 
@@ -36,8 +38,8 @@ export class ParentTable {
   }
 
   /** Enters one the node has not told of; undefined when there are too many of those. */
-  enterUnknown(hash: Uint8Array, display: string, claimedHeight: number, now: number): ParentEntry | undefined {
-    if (this.#unknown.size >= MAX_UNKNOWN) return undefined;
+  enterUnknown(hash: Uint8Array, display: string, claimedHeight: number, now: number, proven: boolean): ParentEntry | undefined {
+    if (this.#unknown.size >= (proven ? MAX_UNKNOWN : MAX_UNKNOWN_STRANGERS)) return undefined;
     const entry = newEntry(hash, display, claimedHeight, now);
     this.#entries.set(key(hash), entry);
     this.#unknown.add(entry);
@@ -65,6 +67,10 @@ export class ParentTable {
     this.#unknown.delete(entry);
     this.#claimed.add(key(entry.parent.hash));
     this.#drop(this.#claimed, MAX_CLAIMED);
+  }
+
+  all(): Iterable<ParentEntry> {
+    return this.#entries.values();
   }
 
   unknown(): readonly ParentEntry[] {

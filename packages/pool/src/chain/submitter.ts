@@ -1,18 +1,21 @@
 /**
- * Found blocks: recorded, put together, written to disk, handed to the node, and handed again until the node has answered. A block is lost
+ * Found blocks: recorded, put together, written to disk, handed to every node, and handed again until they have answered. A block is lost
  * only if neither the gateway (which submits it to its own node first) nor this pool can reach a node.
  */
+import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { assembleBlock, fromReverseHex, merkleRoot, NodeError, parseTransaction, reverseHex, sha256d } from "@openprime/bitcoin";
+import { assembleBlock, fromReverseHex, reverseHex } from "@openprime/bitcoin";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { RecordedBlock } from "../ledger/index.js";
 import type { BlockCandidate } from "../work/index.js";
+import { type BlockTransactions, findFault, readTransactions } from "./block-check.js";
 import { BlockFiles } from "./block-files.js";
 import { decodeClaim, encodeClaim } from "./claim-text.js";
 import { BlockMetrics } from "./metrics.js";
-import { type ChainNode, nodeAnswered, readHeader } from "./node.js";
-import { type BlockOutcome, readSubmitAnswer } from "./submit-answer.js";
+import { readHeader } from "./node.js";
+import { backOff, type SubmitNode, submitToAll } from "./submission.js";
+import type { BlockOutcome } from "./submit-answer.js";
 
 /** The books' side of found blocks (`ledger`). Both are tried again when they fail, so they must bear being called twice. */
 export interface BlockStore {
@@ -26,10 +29,15 @@ export interface BlockSubmitterOptions {
   readonly dataDir: string;
   /** First pause before something is tried again; doubles up to thirty times itself. 1 s by default. */
   readonly retryMs?: number;
+  /** Once a node has a block: how long the others are waited for before it is settled; 5 s by default. */
+  readonly patienceMs?: number;
+  /** Once a node has answered for a block: how long the others are still tried; 10 minutes by default. */
+  readonly lateMs?: number;
 }
 
 export interface BlockSubmitterModules {
-  readonly node: Pick<ChainNode, "submitBlock" | "blockHeader">;
+  /** All that the pool has. */
+  readonly nodes: readonly SubmitNode[];
   readonly store: BlockStore;
   readonly log: Logger;
   readonly metrics: Registry;
@@ -44,8 +52,6 @@ export type FetchTransactions = () => Promise<readonly Uint8Array[]>;
 const RECORD_PATIENCE_MS = 1000;
 /** Tries to get the transactions: with the pauses between them about a minute, in which a gateway that lost its connection is back. */
 const FETCH_TRIES = 6;
-/** Tries with a node that lacks the parent, about ten minutes at the longest pause. */
-const EARLY_TRIES = 24;
 /** Candidates in hand at once; on parents that the node does not know, where a cheap hash may pass for a block, fewer. */
 const MAX_IN_HAND = 256;
 const MAX_ON_UNKNOWN = 8;
@@ -56,6 +62,8 @@ const MAX_SETTLED = 256;
 export class BlockSubmitter {
   readonly #files: BlockFiles;
   readonly #retryMs: number;
+  readonly #patienceMs: number;
+  readonly #lateMs: number;
   readonly #metrics: BlockMetrics;
   readonly #log: Logger;
   readonly #inHand = new Map<string, { unknownParent: boolean; done: Promise<void> }>();
@@ -71,9 +79,13 @@ export class BlockSubmitter {
   ) {
     this.#files = new BlockFiles(options.dataDir);
     this.#retryMs = options.retryMs ?? 1000;
+    this.#patienceMs = options.patienceMs ?? 5000;
+    this.#lateMs = options.lateMs ?? 600_000;
     this.#metrics = new BlockMetrics(modules.metrics);
     this.#log = modules.log;
     const { signal } = this.#stop;
+    // Every block in hand waits on it, and those are bounded.
+    setMaxListeners(0, signal);
     this.#stopped = new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason), { once: true }));
     // Nobody may be waiting when it comes.
     this.#stopped.catch(() => undefined);
@@ -167,13 +179,16 @@ export class BlockSubmitter {
     await Promise.race([Promise.all([recorded, kept]), this.#wait(RECORD_PATIENCE_MS)]).catch(() => undefined);
     const found = await this.#transactions(hash, candidate, fetch);
     let outcome: BlockOutcome;
-    if ("transactions" in found) {
-      const hex = Buffer.from(assembleBlock(candidate.header, candidate.coinbase, found.transactions)).toString("hex");
+    if ("raw" in found) {
+      const hex = Buffer.from(assembleBlock(candidate.header, candidate.coinbase, found.raw)).toString("hex");
       await this.#files.write(hash, hex).catch((error: unknown) => {
         // A full disk must not keep a block from the network.
         this.#log.error({ hash, err: error }, "a found block could not be written to disk: it is submitted all the same");
       });
-      outcome = await this.#submit(hash, hex);
+      const submitted = this.#submit(hash, hex);
+      const fault = findFault(candidate, found);
+      if (fault !== undefined) this.#log.error({ hash, fault }, "a found block looks invalid: it is submitted all the same");
+      outcome = await submitted;
     } else outcome = found;
     await recorded;
     await kept;
@@ -189,7 +204,6 @@ export class BlockSubmitter {
     if (outcome.status === "accepted" || outcome.status === "duplicate") this.#log.info(fields, "found block settled");
     else this.#log.error(fields, "found block settled");
     this.#metrics.outcome(outcome.status);
-    this.modules.poke?.();
     await this.#persist(hash, () => this.modules.store.outcome(fromReverseHex(hash), outcome));
     this.#settled.add(hash);
     if (this.#settled.size > MAX_SETTLED) {
@@ -210,25 +224,23 @@ export class BlockSubmitter {
   // Transactions.
 
   /** The transactions that give the header's merkle root, or why there are none. */
-  async #transactions(
-    hash: string,
-    candidate: BlockCandidate,
-    fetch: FetchTransactions,
-  ): Promise<{ readonly transactions: readonly Uint8Array[] } | BlockOutcome> {
+  async #transactions(hash: string, candidate: BlockCandidate, fetch: FetchTransactions): Promise<BlockTransactions | BlockOutcome> {
     if (candidate.transactionCount === 0) {
-      if (provesRoot(candidate, [])) return { transactions: [] };
-      return { status: "rejected", detail: "the header's merkle root is not that of its coinbase alone" };
+      const none = readTransactions(candidate, []);
+      return none ?? { status: "rejected", detail: "the header's merkle root is not that of its coinbase alone" };
     }
     let why = "";
     for (let attempt = 0; attempt < FETCH_TRIES; attempt++) {
       if (attempt > 0) {
         await this.#backOff(attempt);
         // Meanwhile the gateway's own node may have spread it.
-        if (await this.#nodeHas(hash)) return { status: "duplicate", detail: `the node has it already (transactions: ${why})` };
+        if (await Promise.race([this.#nodeHas(hash), this.#stopped]))
+          return { status: "duplicate", detail: `the node has it already (transactions: ${why})` };
       }
       try {
         const transactions = await this.#set(candidate, fetch, attempt > 0);
-        if (provesRoot(candidate, transactions)) return { transactions };
+        const read = readTransactions(candidate, transactions);
+        if (read !== undefined) return read;
         why = `${transactions.length} transactions that don't give the header's merkle root, expected ${candidate.transactionCount}`;
       } catch (error) {
         why = error instanceof Error ? error.message : String(error);
@@ -258,33 +270,27 @@ export class BlockSubmitter {
   }
 
   async #nodeHas(hash: string): Promise<boolean> {
-    try {
-      return (await readHeader(this.modules.node, hash)) !== undefined;
-    } catch {
-      // No answer is no knowledge: the transactions are asked for again, and submitting tells more.
-      return false;
-    }
+    // No answer is no knowledge: the transactions are asked for again, and submitting tells more.
+    const has = ({ client }: SubmitNode): Promise<boolean> =>
+      readHeader(client, hash).then(
+        (header) => header !== undefined,
+        () => false,
+      );
+    return (await Promise.all(this.modules.nodes.map(has))).includes(true);
   }
 
-  // The node.
+  // The nodes.
 
-  async #submit(hash: string, hex: string): Promise<BlockOutcome> {
-    for (let attempt = 1, early = 0; ; attempt++) {
-      try {
-        const answer = await this.modules.node.submitBlock(hex);
-        const outcome = readSubmitAnswer(answer);
-        if (outcome !== "early") return outcome;
-        early += 1;
-        if (early >= EARLY_TRIES) return { status: "rejected", detail: `${answer ?? ""}: the node never had its parent` };
-        this.#log.warn({ hash, answer, attempt }, "the node lacks a found block's parent: submitted again soon");
-      } catch (error) {
-        if (nodeAnswered(error)) return { status: "rejected", detail: error.message };
-        const code = error instanceof NodeError ? error.code : "unknown";
-        const words = error instanceof Error ? error.message : String(error);
-        this.#log.error({ hash, attempt, code, error: words }, "a found block is not submitted yet: the node did not answer");
-      }
-      await this.#backOff(attempt);
-    }
+  #submit(hash: string, hex: string): Promise<BlockOutcome> {
+    return submitToAll({ hash, hex }, this.modules.nodes, {
+      log: this.#log,
+      signal: this.#stop.signal,
+      retryMs: this.#retryMs,
+      patienceMs: this.#patienceMs,
+      lateMs: this.#lateMs,
+      taken: () => this.modules.poke?.(),
+      isOurs: (block) => this.#inHand.has(block) || this.#settled.has(block),
+    });
   }
 
   // Trying again.
@@ -303,24 +309,11 @@ export class BlockSubmitter {
   }
 
   #backOff(attempt: number): Promise<void> {
-    return this.#wait(this.#retryMs * Math.min(30, 2 ** (attempt - 1)));
+    return backOff(attempt, this.#retryMs, this.#stop.signal);
   }
 
   /** @throws AbortError at the stop. */
   async #wait(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: this.#stop.signal });
   }
-}
-
-/** Whether coinbase and transactions give the root in the header (bytes 36-67). */
-function provesRoot(candidate: BlockCandidate, transactions: readonly Uint8Array[]): boolean {
-  let txids: readonly Uint8Array[];
-  try {
-    txids = transactions.map((raw) => parseTransaction(raw).txid);
-  } catch {
-    // Bytes from a gateway that are no transactions: not the block's.
-    return false;
-  }
-  const root = merkleRoot([sha256d(candidate.coinbase), ...txids]);
-  return Buffer.compare(root, candidate.header.subarray(36, 68)) === 0;
 }

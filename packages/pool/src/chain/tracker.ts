@@ -20,7 +20,8 @@ import { ChainError } from "./errors.js";
 import { GENESIS } from "./genesis.js";
 import { ChainMetrics } from "./metrics.js";
 import { type BitsHeader, nextBits } from "./next-bits.js";
-import { type ChainNode, nodeAnswered, readBlockFees, readHeader } from "./node.js";
+import { type ChainNode, isInvalid, nodeAnswered, readBlockFees, readHeader } from "./node.js";
+import { type OwnTemplate, readOwnTemplate } from "./own-template.js";
 import { type ParentEntry, ParentTable } from "./parents.js";
 import { RecentFees } from "./recent-fees.js";
 
@@ -28,8 +29,8 @@ export interface ChainTrackerOptions {
   readonly network: Network;
   /** Pause between two questions for the tip; 1 s by default. */
   readonly pollMs?: number;
-  /** The node's `zmqpubhashblock` endpoint. */
-  readonly zmqHashBlock?: string;
+  /** The nodes' `zmqpubhashblock` endpoints. */
+  readonly zmqHashBlocks?: readonly string[];
   /** How long a parent may stay unknown before it is invalid; 60 s by default. */
   readonly unknownParentMs?: number;
 }
@@ -60,6 +61,8 @@ interface TemplateFigures {
 const SAY_EVERY_MS = 30_000;
 /** How often the node is asked again for a parent it did not have. */
 const ASK_AGAIN_MS = 5_000;
+/** Blocks that are looked at when the node has left a branch as invalid. */
+const LEFT_BLOCKS = 100;
 /** A template's fees and, on the test networks, its bits grow old. */
 const TEMPLATE_MS = 30_000;
 /** A busy node's template is not waited for longer before a new tip is used. */
@@ -88,6 +91,7 @@ export class ChainTracker implements ChainView {
   readonly #tipListeners = new Set<Listener<[tip: Parent, previous: Parent | undefined]>>();
   readonly #knownListeners = new Set<Listener<[parent: Parent]>>();
   readonly #invalidListeners = new Set<Listener<[parent: Parent]>>();
+  readonly #templateListeners = new Set<Listener<[template: OwnTemplate]>>();
   #tip: ParentEntry | undefined;
   #reachable = false;
   #template: TemplateFigures | undefined;
@@ -96,8 +100,14 @@ export class ChainTracker implements ChainView {
   /** Steady milliseconds at which it was last said that the node is waited for. */
   #saidAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
+  /** Ends what waits for the node. */
+  #end = (): void => undefined;
+  readonly #ending = new Promise<undefined>((resolve) => {
+    this.#end = () => resolve(undefined);
+  });
   #loop: Promise<void> | undefined;
-  #unsubscribe: (() => void) | undefined;
+  /** Ends of the subscriptions. */
+  readonly #subscriptions: (() => void)[] = [];
   #wake: (() => void) | undefined;
   #poked = false;
 
@@ -119,9 +129,10 @@ export class ChainTracker implements ChainView {
    * @throws ChainError `wrongNetwork`, `wrongGenesis`; `stopped` when `stop` is called meanwhile; ZmqError for an endpoint that can't be used
    */
   async start(): Promise<void> {
-    if (this.options.zmqHashBlock !== undefined) await this.#subscribe(this.options.zmqHashBlock);
+    for (const endpoint of this.options.zmqHashBlocks ?? []) await this.#subscribe(endpoint);
     while (!this.#stopped) {
-      const waitingFor = await this.#ready();
+      const waitingFor = await Promise.race([this.#ready(), this.#ending]);
+      if (this.#stopped) break;
       if (waitingFor === undefined) {
         this.#loop = this.#run();
         void this.#lookBackForFees();
@@ -133,15 +144,17 @@ export class ChainTracker implements ChainView {
     throw new ChainError("stopped", "stopped before the node was ready");
   }
 
-  /** Ends polling; nothing is called back after it. */
+  /** Ends polling; nothing is called back after it. A question under way is not waited for: a node that hangs must not hold the stop up. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#unsubscribe?.();
+    for (const end of this.#subscriptions.splice(0)) end();
     this.#tipListeners.clear();
     this.#knownListeners.clear();
     this.#invalidListeners.clear();
+    this.#templateListeners.clear();
+    this.#end();
     this.poke();
-    await this.#loop;
+    await Promise.race([this.#loop, this.#ending]);
   }
 
   /** Asks the node now, not at the next turn: somebody has reason to think that the tip has changed. */
@@ -162,10 +175,10 @@ export class ChainTracker implements ChainView {
     return this.#parents.get(hash)?.parent;
   }
 
-  parent(hash: Uint8Array, claimedHeight: number): Parent | undefined {
+  parent(hash: Uint8Array, claimedHeight: number, proven = false): Parent | undefined {
     const known = this.#parents.get(hash);
     if (known !== undefined) return known.parent;
-    const entry = this.#parents.enterUnknown(hash, reverseHex(hash), claimedHeight, this.#monotonic());
+    const entry = this.#parents.enterUnknown(hash, reverseHex(hash), claimedHeight, this.#monotonic(), proven);
     if (entry === undefined) return undefined;
     this.#metrics.unknown(this.#parents.unknown().length);
     // Either the node is a moment behind, then its tip changes soon, or the block is none it builds on.
@@ -190,6 +203,12 @@ export class ChainTracker implements ChainView {
   onParentInvalid(listener: (parent: Parent) => void): () => void {
     this.#invalidListeners.add(listener);
     return () => this.#invalidListeners.delete(listener);
+  }
+
+  /** Calls back with the node's own template, every half minute and at each new tip. @returns ends it. */
+  onOwnTemplate(listener: (template: OwnTemplate) => void): () => void {
+    this.#templateListeners.add(listener);
+    return () => this.#templateListeners.delete(listener);
   }
 
   /** The highest fees of the last 144 blocks that were seen and of the node's templates, satoshis; never under the floor. */
@@ -279,12 +298,13 @@ export class ChainTracker implements ChainView {
 
   async #subscribe(endpoint: string): Promise<void> {
     const subscribe = this.modules.subscribe ?? subscribeHashBlock;
-    this.#unsubscribe = await subscribe(
+    const end = await subscribe(
       endpoint,
       () => this.poke(),
-      (error) => this.#log.warn({ err: error }, "ZMQ hashblock: the node is polled all the same"),
+      (error) => this.#log.warn({ err: error, endpoint }, "ZMQ hashblock: the node is polled all the same"),
     );
-    if (this.#stopped) this.#unsubscribe();
+    if (this.#stopped) end();
+    else this.#subscriptions.push(end);
   }
 
   // Following it.
@@ -298,6 +318,7 @@ export class ChainTracker implements ChainView {
         if (waitingFor === undefined) await this.#follow();
         else this.#say(waitingFor);
       } catch (error) {
+        if (this.#stopped) return;
         this.#lost(error);
       }
     }
@@ -328,16 +349,14 @@ export class ChainTracker implements ChainView {
     const wasUnknown = this.#parents.get(hash)?.parent.state === "unknown";
     const entry = this.#parents.tip(hash, header.hash, header.height, this.#monotonic());
     const { parent } = entry;
-    if (before !== undefined && before !== entry) {
-      before.parent.state = "stale";
-      before.parent.staleSince = this.modules.now();
-    }
+    if (before !== undefined && before !== entry) before.parent.state = "stale";
     parent.state = "tip";
     parent.height = header.height;
     parent.childBits = childBits;
     parent.medianTime = header.mediantime;
     parent.staleSince = undefined;
     this.#tip = entry;
+    this.#passBy(header.height);
     this.#metrics.tip(header.height);
     this.#metrics.unknown(this.#parents.unknown().length);
     const fields = { height: header.height, hash: header.hash, bits: childBits.toString(16) };
@@ -346,6 +365,42 @@ export class ChainTracker implements ChainView {
       this.#log.warn({ ...fields, instead: before.hash, insteadHeight: before.parent.height }, "tip on another branch, or several at once");
     if (wasUnknown) this.#call(this.#knownListeners, parent);
     this.#call(this.#tipListeners, parent, before?.parent);
+    if (before !== undefined && before !== entry && header.height <= before.parent.height) void this.#checkLeft(before);
+  }
+
+  /** Blocks that the chain has passed are stale from now on; of those at the tip's height, or above, any may still win. */
+  #passBy(tipHeight: number): void {
+    const now = this.modules.now();
+    for (const { parent } of this.#parents.all()) {
+      if (parent.state === "stale") parent.staleSince = parent.height >= tipHeight ? undefined : (parent.staleSince ?? now);
+    }
+  }
+
+  /** The chain went back, or sideways: marks what the node left because it is invalid. Never throws. */
+  async #checkLeft(left: ParentEntry): Promise<void> {
+    try {
+      if (!(await isInvalid(this.#node, left.hash))) return;
+      const branch = [left];
+      let header = await this.#node.blockHeader(left.hash);
+      for (let step = 0; step < LEFT_BLOCKS && header.confirmations < 1 && header.previousblockhash !== undefined; step++) {
+        header = await this.#node.blockHeader(header.previousblockhash);
+        const entry = this.#parents.get(fromReverseHex(header.hash));
+        if (entry !== undefined && header.confirmations < 1) branch.push(entry);
+      }
+      // Where the chain now ends at the fork it is the first block after it that is invalid, and so all are; else only the last is sure to be.
+      const invalid = header.hash === this.#tip?.hash ? branch : [left];
+      for (const { parent, hash } of invalid) {
+        if (parent.state !== "stale") continue;
+        parent.state = "invalid";
+        parent.staleSince = undefined;
+        this.#log.warn({ hash, height: parent.height }, "the node calls a former tip invalid: work on it is refused");
+      }
+    } catch (error) {
+      this.#log.warn(
+        { hash: left.hash, error: error instanceof Error ? error.message : String(error) },
+        "a former tip was not asked about",
+      );
+    }
   }
 
   /** The node answers. */
@@ -373,7 +428,7 @@ export class ChainTracker implements ChainView {
   async #askUnknown(): Promise<void> {
     const now = this.#monotonic();
     for (const entry of this.#parents.unknown()) {
-      if (now - entry.unknownSince >= this.#unknownMs) this.#invalidate(entry);
+      if (now - entry.unknownSince >= this.#unknownMs) this.#invalidate(entry, "the node never had this parent: work on it is void");
       else if (now - entry.askedAt >= ASK_AGAIN_MS) await this.#ask(entry);
     }
   }
@@ -398,27 +453,33 @@ export class ChainTracker implements ChainView {
   async #learn(entry: ParentEntry, header: BlockHeaderInfo): Promise<void> {
     const bits = await this.#bitsAfter(header);
     const { parent } = entry;
+    // Only of a block that competes with the tip is it worth asking.
+    const invalid = header.height === this.#tip?.parent.height && (await isInvalid(this.#node, entry.hash));
     const tip = this.#tip?.parent;
     if (this.#stopped || tip === undefined || parent.state !== "unknown") return;
     // Higher than the tip: the node has the header and not yet, or never, the block. It becomes the tip, or its time runs out.
     if (header.height > tip.height) return;
+    if (invalid) {
+      this.#invalidate(entry, "the node calls this parent invalid: work on it is void");
+      return;
+    }
     parent.state = "stale";
     parent.height = header.height;
     parent.medianTime = header.mediantime;
     parent.childBits = bits;
-    // The tip's rival or parent may be what a gateway builds on in good faith; what lies deeper has been stale for longer than any grace.
-    parent.staleSince = header.height >= tip.height - 1 ? this.modules.now() : 0;
+    // The tip's rival may win; its parent may be what a gateway builds on in good faith; what lies deeper has been stale for longer than any grace.
+    if (header.height < tip.height) parent.staleSince = header.height === tip.height - 1 ? this.modules.now() : 0;
     this.#parents.settle(entry);
     this.#metrics.unknown(this.#parents.unknown().length);
     this.#call(this.#knownListeners, parent);
   }
 
-  #invalidate(entry: ParentEntry): void {
+  #invalidate(entry: ParentEntry, words: string): void {
     entry.parent.state = "invalid";
     this.#parents.settle(entry);
     this.#metrics.invalid();
     this.#metrics.unknown(this.#parents.unknown().length);
-    this.#log.warn({ hash: entry.hash, afterMs: this.#unknownMs }, "the node never had this parent: work on it is void");
+    this.#log.warn({ hash: entry.hash, afterMs: Math.round(this.#monotonic() - entry.unknownSince) }, words);
     this.#call(this.#invalidListeners, entry.parent);
   }
 
@@ -470,6 +531,7 @@ export class ChainTracker implements ChainView {
     this.#template = { previous, height, bits, subsidy: template.coinbasevalue - fees };
     this.#fees.note(`on ${previous}`, fees);
     if (this.#tip !== undefined && previous === this.#tip.hash) this.#tip.parent.childBits = bits;
+    if (this.#templateListeners.size > 0) this.#call(this.#templateListeners, readOwnTemplate(template));
   }
 
   async #noteFees(hash: string): Promise<void> {

@@ -106,7 +106,7 @@ function demoConfig(dir: string, node: RegtestNode, payoutAddress: string): Conf
     {
       network: "regtest",
       listen: { host: "127.0.0.1", port: 0 },
-      pool: { payoutAddress, tag: "OpenPrime demo", feePercent: FEE_PERCENT, minimumDifficulty: 16 },
+      pool: { payoutAddress, tag: "OpenPrime demo", feePercent: FEE_PERCENT, minimumDifficulty: 16, minimumDifficultyCeiling: 16 },
       keys: { file: "keys.json" },
       node: { ...node.rpc, pollSeconds: 0.2 },
       database: { dir: "books" },

@@ -8,8 +8,17 @@ export type CliErrorCode =
   | "keyFileUnreadable"
   | "keyFileExposed"
   | "keyFileInvalid"
+  | "keysAmbiguous"
+  | "keysReadOnly"
+  | "keyExpired"
+  | "keyUnknown"
+  | "keyState"
+  | "passphraseMissing"
+  | "passphraseWrong"
+  | "statementInvalid"
   | "fileExists"
   | "optionInvalid"
+  | "blockInvalid"
   | "simulatorMissing";
 
 /** An error that the operator can mend. `message` says what was expected and what came, `todo` what to do. */

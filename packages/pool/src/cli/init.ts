@@ -6,7 +6,8 @@ import type { DatumCrypto } from "@openprime/datum";
 import { configTemplate, resolveConfig, type SettingPath } from "./config/index.js";
 import { CliError, shellWord } from "./errors.js";
 import type { CommandIo } from "./io.js";
-import { createKeyFile, writeNew } from "./keys.js";
+import { writeNew } from "./keys/private-file.js";
+import { createKeyFile } from "./keys.js";
 
 export interface InitOptions {
   /** Folder of the two files; made when it does not exist. */

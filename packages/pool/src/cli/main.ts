@@ -3,13 +3,14 @@ import { randomBytes } from "node:crypto";
 import { loadCrypto } from "@openprime/datum";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { addAudit } from "./audit/commands.js";
+import { addBlock } from "./block/commands.js";
 import { type Environment, loadConfig } from "./config/index.js";
 import { doctor } from "./doctor/doctor.js";
 import { printError } from "./errors.js";
 import { CONFIG_FILE, init } from "./init.js";
 import type { CommandIo } from "./io.js";
+import { addKeys } from "./keys/commands.js";
 import { addLedger } from "./ledger/commands.js";
-import { showKeys } from "./show-keys.js";
 import { endSignal } from "./signals.js";
 import { addSimulate } from "./simulate/command.js";
 import { version } from "./version.js";
@@ -61,12 +62,7 @@ function describeCommands(env: Environment, io: CommandIo, done: (exitCode: numb
       init(options, { crypto: await loadCrypto(), randomBytes, now: () => new Date() }, io);
     });
 
-  configured(program.command("keys"))
-    .description("show the pool's public key, which gateways are configured with")
-    .option("--json", "print one JSON object", false)
-    .action(async (options: { config: string; json: boolean }) => {
-      showKeys(loadConfig(options.config, env).keys.file, await loadCrypto(), options.json, io);
-    });
+  addKeys(program, configured, env, io);
 
   configured(program.command("serve"))
     .description("run the pool until Ctrl-C")
@@ -96,6 +92,8 @@ function describeCommands(env: Environment, io: CommandIo, done: (exitCode: numb
     });
 
   addLedger(program, configured, env, io, done);
+
+  addBlock(program, configured, env, io, done);
 
   addAudit(program, io, done);
 

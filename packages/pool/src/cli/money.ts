@@ -4,30 +4,31 @@
  * The books hear of a tip after the share log has closed its segment, so that a block's pin lies in a closed one and its log file can be named.
  */
 import { access, constants, mkdir } from "node:fs/promises";
-import { dustLimit, legacySigops, type Network, type NodeClient, targetFromBits } from "@openprime/bitcoin";
+import { dustLimit, legacySigops, type Network, targetFromBits } from "@openprime/bitcoin";
 import { createScheme, type NetworkTargets, type Scheme } from "@openprime/rewards";
 import type { Logger } from "pino";
 import { Gauge, type Registry } from "prom-client";
-import { ChainFollower, type ChainTracker } from "../chain/index.js";
+import { ChainFollower, type ChainTracker, type FollowedNode } from "../chain/index.js";
 import {
   type BlockWorth,
   type Database,
   MoneyBook,
   Publisher,
-  paidPerShareBefore,
   Retention,
   ShareCredits,
   type ShareLog,
   SplitBook,
 } from "../ledger/index.js";
 import { type Parent, parseScriptSig } from "../work/index.js";
-import type { Config } from "./config/index.js";
+import type { Config, NodeAccess } from "./config/index.js";
 import { guardBooks } from "./ledger/guard.js";
 
 export interface MoneyModules {
   readonly database: Database;
   readonly shareLog: ShareLog;
-  readonly node: NodeClient;
+  readonly node: FollowedNode;
+  /** How the node that is followed now is reached, for connections beside the pool's. */
+  readonly access: () => NodeAccess;
   /** Not started yet. */
   readonly chain: ChainTracker;
   readonly log: Logger;
@@ -72,6 +73,7 @@ export class MoneyDesk {
         beforeConnect: () => shareLog.exclusive("waiting for queued splits", () => Promise.resolve()),
       },
     );
+    // The first tip closes the segment that the last run left open: shares of before a change of the scheme and after it are never in one segment.
     chain.onTip((tip) => {
       const segment = shareLog.openSegment(tip.hash, this.#blockOn(tip));
       segment.catch((error: Error) => log.error({ error: error.message }, "opening a segment of the share log failed"));
@@ -90,12 +92,6 @@ export class MoneyDesk {
     stops.push(() => publisher.stop());
     shareLog.follow(publisher);
     const scheme = createScheme(config.scheme);
-    if (scheme.window.kind !== "none" && (await paidPerShareBefore(database))) {
-      log.warn(
-        { scheme: scheme.name },
-        "these books have paid shares one by one: those that are still in the window are paid a second time by blocks (docs/schemes.md)",
-      );
-    }
     let desk: MoneyDesk | undefined;
     const book = await MoneyBook.open(
       { network: network.name, threshold: config.split.threshold, feePpm: config.pool.feePpm },
@@ -120,11 +116,12 @@ export class MoneyDesk {
 
   /** Begins to follow the chain, and to publish, compact and check; resolves when splits can be made. */
   async start(): Promise<Money> {
-    const { database, shareLog, chain, log, metrics, now, stops } = this.modules;
+    const { database, shareLog, chain, access, log, metrics, now, stops } = this.modules;
     const { config, book } = this;
     const { network, pool, split } = config;
     stops.push(() => this.#follower.stop());
     await this.#follower.start();
+    const credits = await this.#openCredits();
     const splits = await SplitBook.open(
       {
         dust: split.dustFloor,
@@ -148,18 +145,17 @@ export class MoneyDesk {
         logger: log,
       },
     );
-    const credits = await this.#openCredits();
     void this.#publisher.catchUp();
-    const retention = new Retention({ keep: config.shares.keep }, { database, logger: log, now });
+    const retention = new Retention({ keep: config.shares.keep, keepTemplates: config.templates.keep }, { database, logger: log, now });
     retention.start();
     stops.push(() => retention.stop());
-    stops.push(guardBooks(config, { database, log, metrics, now }));
+    stops.push(guardBooks(config, { database, node: access, log, metrics, now }));
     return { book, splits, credits };
   }
 
-  /** No block joins the books before this is done: a found block's claim must be there first. */
-  waitFor(ready: Promise<unknown>): void {
-    this.#follower.follow(ready);
+  /** No block joins the books before this is done: a found block's claim must be there first. One that has joined already is looked at again. */
+  expectClaim(recorded: Promise<unknown>): void {
+    this.#follower.expectClaim(recorded);
   }
 
   /** Ends the wait of {@link start} for the node. */
@@ -184,15 +180,21 @@ export class MoneyDesk {
     };
   }
 
+  /** Under every scheme: what an earlier one left to be paid, or to be taken back, is posted all the same. */
   async #openCredits(): Promise<ShareCredits | undefined> {
     const { database, shareLog, log, metrics, stops } = this.modules;
     const { reserve, pool, network } = this.config;
-    if (this.#scheme.credit === undefined || reserve === undefined) return undefined;
+    const paying = this.#scheme.credit !== undefined;
     const credits = await ShareCredits.open(
-      { reserve, operatorScript: pool.payoutScript },
-      { database, log: shareLog, scheme: this.#scheme, money: this.book, targets: targetsOf(network), logger: log },
+      { reserve: paying ? reserve : undefined, operatorScript: pool.payoutScript },
+      { database, log: shareLog, money: this.book, targets: targetsOf(network), logger: log },
     );
     stops.push(() => credits.close());
+    if (!paying) {
+      // Before the first split is asked for: it pays these balances too.
+      await credits.settled();
+      return undefined;
+    }
     const figure = (name: string, help: string, value: () => number): void => {
       new Gauge({
         name,

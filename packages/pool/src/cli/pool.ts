@@ -5,12 +5,20 @@
  * no gateway is answered by a pool that can't keep its word.
  */
 import { dirname } from "node:path";
-import { NodeClient, reverseHex, ShareProver } from "@openprime/bitcoin";
-import type { DatumCrypto, LongTermKeys } from "@openprime/datum";
+import { type NodeClient, reverseHex, ShareProver } from "@openprime/bitcoin";
+import type { DatumCrypto } from "@openprime/datum";
 import type { Logger } from "pino";
 import { Registry } from "prom-client";
-import { type BlockOutcome, type BlockStore, BlockSubmitter, ChainTracker } from "../chain/index.js";
-import { GatewayServer, type GatewaySnapshot } from "../gateway/index.js";
+import {
+  type BlockOutcome,
+  type BlockStore,
+  BlockSubmitter,
+  ChainTracker,
+  NodeGroup,
+  type NodeGroupOptions,
+  type NodeStatus,
+} from "../chain/index.js";
+import { GatewayServer, type GatewayServerModules, type GatewaySnapshot } from "../gateway/index.js";
 import {
   type BlockStatus,
   Blocks,
@@ -28,11 +36,13 @@ import {
 import { type Parent, type RetiredScript, ShareJudge } from "../work/index.js";
 import type { Config } from "./config/index.js";
 import { MoneyDesk } from "./money.js";
+import { openNodes } from "./nodes.js";
+import { openTemplates, type TemplateTuning, withJudgedTransactions } from "./templates.js";
 
 export interface PoolModules {
   readonly crypto: DatumCrypto;
   /** The present key first. */
-  readonly longTermKeys: readonly LongTermKeys[];
+  readonly longTermKeys: GatewayServerModules["longTermKeys"];
   readonly log: Logger;
   /** Pool clock, milliseconds. */
   readonly now?: () => number;
@@ -40,6 +50,10 @@ export interface PoolModules {
   readonly signal?: AbortSignal;
   /** How long a parent may stay unknown to the node, milliseconds; a minute by default. */
   readonly unknownParentMs?: number;
+  /** Times by which the nodes are compared, for tests. */
+  readonly nodes?: Omit<NodeGroupOptions, "network">;
+  /** How templates are judged otherwise than in life, for tests. */
+  readonly templates?: TemplateTuning;
   /** How long a node that has fallen back on the books' own branch is waited for, milliseconds; two minutes by default. */
   readonly fallenBackMs?: number;
 }
@@ -49,7 +63,9 @@ export interface PoolStatus {
   readonly gateways: readonly GatewaySnapshot[];
   /** The tip as the pool's node has it; undefined before the first. */
   readonly tip: Parent | undefined;
+  /** Whether any of the nodes can be followed. */
   readonly nodeReachable: boolean;
+  readonly nodes: readonly NodeStatus[];
   /** Last committed position of the share log. */
   readonly position: bigint;
   /** Shares that wait for their commit. */
@@ -66,6 +82,7 @@ export class Pool {
     readonly database: Database,
     readonly blocks: Blocks,
     readonly submitter: BlockSubmitter,
+    /** The first one, for whoever looks at the chain beside the pool. */
     readonly node: NodeClient,
     readonly metrics: Registry,
     /** What the pool owes and holds. */
@@ -73,6 +90,7 @@ export class Pool {
     private readonly rooms: {
       readonly server: GatewayServer;
       readonly chain: ChainTracker;
+      readonly nodes: NodeGroup;
       readonly log: ShareLog;
       readonly splits: SplitBook;
     },
@@ -82,11 +100,12 @@ export class Pool {
   }
 
   status(): PoolStatus {
-    const { server, chain, log } = this.rooms;
+    const { server, chain, nodes, log } = this.rooms;
     return {
       gateways: server.snapshot(),
       tip: chain.tip(),
       nodeReachable: chain.reachable,
+      nodes: nodes.statuses(),
       position: log.head(),
       waiting: log.waiting,
     };
@@ -137,20 +156,26 @@ async function assemble(
   const shareLog = await ShareLog.open(database, { operatorScript: settings.payoutScript });
   stops.push(() => shareLog.close());
 
-  const node = new NodeClient(config.node);
-  stops.push(() => node.close());
+  const clients = openNodes(config);
+  for (const { client } of clients) stops.push(() => client.close());
+  const nodes = new NodeGroup({ network, ...modules.nodes }, { nodes: clients, log, metrics });
   const chain = new ChainTracker(
     {
       network,
       pollMs: config.node.pollMs,
-      ...(config.node.zmqHashblock !== undefined && { zmqHashBlock: config.node.zmqHashblock }),
+      zmqHashBlocks: config.nodes.flatMap(({ zmqHashblock }) => zmqHashblock ?? []),
       ...(modules.unknownParentMs !== undefined && { unknownParentMs: modules.unknownParentMs }),
     },
-    { node, log, metrics, now },
+    { node: nodes, log, metrics, now },
   );
+  nodes.onChange(() => chain.poke());
   const desk = await MoneyDesk.open(config, {
-    ...{ database, shareLog, node, chain, log, metrics, now, stops },
+    ...{ database, shareLog, node: nodes.view(), access: () => nodes.followed.access, chain, log, metrics, now, stops },
     ...(modules.fallenBackMs !== undefined && { fallenBackMs: modules.fallenBackMs }),
+  });
+  const templates = await openTemplates(config, {
+    ...{ database, shareLog, chain, log, metrics, now, stops, tuning: modules.templates },
+    node: { proposeBlock: (hex) => nodes.followed.client.proposeBlock(hex) },
   });
   followParents(chain, shareLog, log);
   stops.push(() => chain.stop());
@@ -159,11 +184,11 @@ async function assemble(
     void desk.abort();
   };
   signal?.addEventListener("abort", abort, { once: true });
-  log.info({ node: config.node.url, network: network.name }, "waiting for the Bitcoin node");
+  log.info({ nodes: config.nodes.map(({ url }) => url), network: network.name }, "waiting for the Bitcoin node");
   await chain.start();
   for (const { prevhash, height } of await tentativeRounds(database)) {
     // Asked of the node anew; one that it has told of meanwhile is settled at once.
-    const parent = chain.parent(prevhash, height - 1);
+    const parent = chain.parent(prevhash, height - 1, true);
     if (parent?.state === "tip" || parent?.state === "stale") decideRound(parent, shareLog, log);
   }
 
@@ -171,7 +196,7 @@ async function assemble(
   const submitter = new BlockSubmitter(
     // Beside the keys: the one folder that every pool has, whatever its database.
     { dataDir: dirname(config.keys.file) },
-    { node, store: blockStore(blocks, desk, log), log, metrics, poke: () => chain.poke() },
+    { nodes: clients, store: blockStore(blocks, desk, log), log, metrics, poke: () => chain.poke() },
   );
   await submitter.restoreClaims();
   const { book, splits, credits } = await desk.start();
@@ -190,7 +215,7 @@ async function assemble(
       staleGraceMs: config.shares.staleGraceMs,
       limits: config.limits,
     },
-    { chain, prover: await ShareProver.create(), now },
+    { chain, prover: await ShareProver.create(), templates, now },
   );
   const server = new GatewayServer(
     {
@@ -198,6 +223,8 @@ async function assemble(
       payoutScript: settings.payoutScript,
       tag: settings.tagBytes,
       minimumDifficulty: settings.minimumDifficulty,
+      minimumDifficultyCeiling: settings.minimumDifficultyCeiling,
+      gatewaySharesPerMinute: settings.gatewaySharesPerMinute,
       motd: settings.motd,
       relays: new Set(config.relays),
       limits: {
@@ -214,7 +241,7 @@ async function assemble(
       // Shares that can't be paid for are refused, not taken for nothing.
       sink: credits === undefined ? shareLog : { append: (share, done) => credits.accepting && shareLog.append(share, done) },
       splits,
-      blocks: submitter,
+      blocks: withJudgedTransactions(submitter, templates),
       sessions: new Sessions(database, now),
       head: () => shareLog.head(),
       log,
@@ -224,7 +251,20 @@ async function assemble(
   );
   const address = await server.listen();
   stops.push(() => server.close());
-  return new Pool(address, database, blocks, submitter, node, metrics, book, { server, chain, log: shareLog, splits }, stops);
+  // Connections that the pool ends are nobody's evasion.
+  stops.push(() => templates?.stop());
+  stops.push(chain.onTip((tip) => server.newTip(tip)));
+  return new Pool(
+    address,
+    database,
+    blocks,
+    submitter,
+    clients[0].client,
+    metrics,
+    book,
+    { server, chain, nodes, log: shareLog, splits },
+    stops,
+  );
 }
 
 /** Work made for an earlier script of the pool is good for so long: a gateway's oldest job is 270 s old. */
@@ -283,7 +323,7 @@ function blockStore(blocks: Blocks, desk: MoneyDesk, log: Logger): BlockStore {
   return {
     async record(block) {
       const recorded = blocks.record(block);
-      desk.waitFor(recorded);
+      desk.expectClaim(recorded);
       await recorded;
     },
     async outcome(hash, { status, detail }) {

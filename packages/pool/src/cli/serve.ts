@@ -3,7 +3,7 @@ import { loadCrypto } from "@openprime/datum";
 import { ChainError } from "../chain/index.js";
 import type { Config } from "./config/index.js";
 import type { CommandIo } from "./io.js";
-import { readKeyFile } from "./keys.js";
+import { prefixOf, readKeys, standingKeys } from "./keys.js";
 import { createLogger } from "./log.js";
 import { startPool } from "./pool.js";
 import { StatusLine } from "./status-line.js";
@@ -20,12 +20,14 @@ const STATUS_MS = 60_000;
 export async function serve(config: Config, io: CommandIo): Promise<number> {
   const log = createLogger(config.log, io.stderr);
   const crypto = await loadCrypto();
-  const keys = readKeyFile(config.keys.file, crypto);
+  const keys = readKeys(config.keys, crypto);
+  const longTermKeys = standingKeys(keys, new Date());
   for (const warning of config.warnings) log.warn(warning);
-  log.info({ network: config.network.name, crypto: crypto.name, publicKey: keys[0]?.publicKey }, "OpenPrime starts");
+  log.info({ network: config.network.name, crypto: crypto.name, publicKey: keys[0].publicKey }, "OpenPrime starts");
+  for (const { publicKey, state, until } of keys) log.info({ key: prefixOf(publicKey), state, until }, "key of the pool");
   let pool: Awaited<ReturnType<typeof startPool>>;
   try {
-    pool = await startPool(config, { crypto, longTermKeys: keys.map((key) => key.keys), log, signal: io.signal });
+    pool = await startPool(config, { crypto, longTermKeys, log, signal: io.signal });
   } catch (error) {
     if (io.signal.aborted && error instanceof ChainError && error.code === "stopped") {
       log.info("stopped while waiting for the node");

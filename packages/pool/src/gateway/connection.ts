@@ -4,8 +4,8 @@
  * Everything between two reads is synchronous: frames are opened, judged and answered in one go, in the order they came, and what they yield
  * leaves in one write. Only the session's load is awaited, with the socket paused and nothing opened meanwhile.
  *
- * Memory of one connection: one frame (36 kB, 4 MB only while a full set is asked of it) and one read (64 kB), `queuedBytes` unsent,
- * `pendingShares` waiting for their commit.
+ * Memory of one connection: one frame (36 kB; 128 kB and 4 MB only while short ids and transactions are asked of it) and one read (64 kB),
+ * `queuedBytes` unsent, `pendingShares` waiting for their commit.
  */
 import type { Socket } from "node:net";
 import {
@@ -13,28 +13,26 @@ import {
   DatumError,
   type GatewayMessage,
   type Hello,
-  LARGEST_PAYLOAD,
   type PoolChannel,
   type PoolMessage,
   type Share,
   type ShareStatus,
 } from "@openprime/datum";
 import type { Logger } from "pino";
-import { type BlockCandidate, type JudgedShare, REASON } from "../work/index.js";
-import { classify, firstLine, httpAnswer, stratumAnswer } from "./first-bytes.js";
-import { FullSetRequests } from "./full-set.js";
+import { type BlockCandidate, type JudgedShare, type Parent, REASON } from "../work/index.js";
+import { FirstBytes } from "./first-bytes.js";
 import type { LogLimiter } from "./log-limiter.js";
 import type { ConnectionState, GatewayMetrics, HandshakeOutcome } from "./metrics.js";
 import type { GatewayLimits } from "./options.js";
+import { Outbox } from "./outbox.js";
+import { poolKeyPrefix } from "./pool-keys.js";
 import type { BlockSink, CommitOutcome, Judge, ShareSink, SplitSource } from "./ports.js";
+import { type Question, Questions, type Reply } from "./questions.js";
 import type { SeenHellos } from "./seen-hellos.js";
 import type { GatewaySession, SessionConnection, SessionRegistry } from "./session-registry.js";
-
-/** A gateway takes nothing from an empty list but its value, so any id but 0 will do. */
-const EMPTY_LIST_ID = 255;
-
-/** A Stratum client's first line; longer is garbage. */
-const FIRST_LINE_LIMIT = 2048;
+import { statusOf } from "./session-stats.js";
+import { answerSplit } from "./split-answer.js";
+import { SPLIT_IGNORED } from "./split-use.js";
 
 /** How long a closed socket may take to read our last bytes. */
 const LINGER_MS = 2000;
@@ -60,8 +58,10 @@ type ShareName = Pick<Share, "nonce" | "targetByte" | "jobId">;
 /** What a connection shares with its siblings. */
 export interface ConnectionContext {
   readonly limits: GatewayLimits;
-  readonly configuration: { readonly payoutScript: Uint8Array; readonly tag: Uint8Array; readonly minimumDifficulty: bigint };
+  readonly configuration: { readonly payoutScript: Uint8Array; readonly tag: Uint8Array };
   readonly newChannel: () => PoolChannel;
+  /** Prefixes of the pool's keys that gateways should not use any more. */
+  readonly oldPoolKeys: ReadonlySet<string>;
   readonly judge: Judge;
   readonly sink: ShareSink;
   readonly splits: SplitSource;
@@ -83,22 +83,22 @@ export class Connection implements SessionConnection {
   readonly #openedAt: number;
   readonly #channel: PoolChannel;
   readonly #smallPayload: number;
-  #channelFed = false;
-  /** Bytes held until it is known who speaks. */
-  #first: Uint8Array | undefined;
+  /** Undefined once it is known that a gateway speaks. */
+  #first: FirstBytes | undefined = new FirstBytes();
   #session: GatewaySession | undefined;
   #version = "";
   #proven = false;
+  /** log2 of the minimum that this connection was last told. */
+  #toldMinimum: number | undefined;
   #lastReceived: number;
-  #lastSent: number;
   #stalledSince: number | undefined;
-  #out: Uint8Array[] = [];
-  #flushPlanned = false;
+  readonly #out: Outbox;
   #draining = false;
   #pending = 0;
   #paused = false;
   #finishing = false;
-  readonly #fullSets: FullSetRequests;
+  readonly #questions: Questions;
+  #tipTimer: NodeJS.Timeout | undefined;
   #log: Logger;
 
   constructor(
@@ -109,10 +109,17 @@ export class Connection implements SessionConnection {
     this.connectedAt = context.now();
     this.#openedAt = context.monotonic();
     this.#lastReceived = this.#openedAt;
-    this.#lastSent = this.#openedAt;
     this.#channel = context.newChannel();
     this.#smallPayload = this.#channel.maxPayload;
-    this.#fullSets = new FullSetRequests(context.limits.fullSetMs, (jobId) => this.#session?.work.jobSerial(jobId));
+    this.#out = new Outbox(socket, context.monotonic, context.limits.queuedBytes, (unsent) => this.#close("slowReader", { unsent }));
+    this.#questions = new Questions(context.limits, {
+      serial: (jobId) => this.#session?.work.jobSerial(jobId),
+      send: (question) => this.#sendLater(question),
+      allow: (payload = this.#smallPayload) => {
+        this.#channel.maxPayload = payload;
+      },
+      count: (kind, outcome) => context.metrics.question(kind, outcome),
+    });
     this.#log = context.log.child({ peer: `${address}:${socket.remotePort ?? 0}` });
     context.metrics.state(undefined, "handshake");
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
@@ -147,12 +154,34 @@ export class Connection implements SessionConnection {
       this.#close("slowReader", { unsent: this.socket.writableLength, stalledMs: Math.round(now - this.#stalledSince) });
     } else if (now - this.#lastReceived >= limits.idleMs && !this.#paused) {
       this.#close("idle", { silentMs: Math.round(now - this.#lastReceived) });
-    } else if (now - this.#lastSent >= limits.pingMs) {
+    } else {
       this.#guard(() => {
-        this.#send({ type: "ping" });
-        this.#flush();
+        this.#followWork(now);
+        if (now - this.#out.lastQueued >= limits.pingMs) this.#send({ type: "ping" });
+        this.#out.flush();
       });
     }
+  }
+
+  /** The session's minimum follows its work; the gateway is told when it has another one. */
+  #followWork(now: number): void {
+    const session = this.#session;
+    if (!this.#proven || session === undefined) return;
+    const before = session.work.minimumTargetByte;
+    const next = session.minimum.check(now);
+    if (next !== undefined) {
+      session.work.setMinimum(next, this.context.now());
+      this.context.metrics.minimumChanged(next > before ? "raised" : "lowered");
+      this.#log.info({ log2: next, before }, "minimum difficulty changed");
+    }
+    // One that was configured before it took the session over may have an older one.
+    if (session.work.minimumTargetByte !== this.#toldMinimum) this.#configure(session);
+  }
+
+  #configure(session: GatewaySession): void {
+    this.#toldMinimum = session.work.minimumTargetByte;
+    const minimumDifficulty = 1n << BigInt(this.#toldMinimum);
+    this.#send({ type: "configuration", primeId: session.primeId, ...this.context.configuration, minimumDifficulty });
   }
 
   /** Reads no more; closes once every share that waits for its commit is answered. */
@@ -174,24 +203,35 @@ export class Connection implements SessionConnection {
     this.#close("takenOver");
   }
 
-  fetchFullSet(jobId: number): Promise<readonly Uint8Array[]> {
-    return this.#fullSets
-      .request(jobId, () => {
-        // A block's transactions may take all that a header can name.
-        this.#channel.maxPayload = LARGEST_PAYLOAD;
-        this.#send({ type: "fullSetRequest", jobId });
-        this.#planFlush();
-      })
-      .then(
-        (transactions) => {
-          this.context.metrics.fullSet("answered");
-          return transactions;
-        },
-        (error: { code: string }) => {
-          this.context.metrics.fullSet(error.code);
-          throw error;
-        },
-      );
+  get poolSignKey(): Uint8Array | undefined {
+    return this.#channel.longTermKeys?.sign.publicKey;
+  }
+
+  get poolKeyPrefix(): string | undefined {
+    const keys = this.#channel.longTermKeys;
+    return keys && poolKeyPrefix(keys);
+  }
+
+  ask(question: Question, serial: number): Promise<Reply> {
+    return this.#questions.ask(question, serial);
+  }
+
+  inform(text: string): boolean {
+    if (this.#state !== "open") return false;
+    this.#guard(() => this.#sendLater({ type: "info", text }));
+    return true;
+  }
+
+  /** The chain has a new tip: the gateway is told after `delayMs`, unless it is on it by then, or the chain is not. */
+  newTip(tip: Parent, delayMs: number): void {
+    clearTimeout(this.#tipTimer);
+    if (this.#state !== "open") return;
+    this.#tipTimer = setTimeout(() => {
+      if (this.#state !== "open" || tip.state !== "tip") return;
+      const needless = this.#session?.worksOn(tip.hash) ?? true;
+      if (!needless) this.#guard(() => this.#sendLater({ type: "blockNotify" }));
+      this.context.metrics.blockNotify(needless ? "needless" : "sent");
+    }, delayMs);
   }
 
   // Reading.
@@ -199,40 +239,19 @@ export class Connection implements SessionConnection {
   #onData(chunk: Uint8Array): void {
     if (this.#state === "closed") return;
     this.#lastReceived = this.context.monotonic();
-    const bytes = this.#channelFed ? chunk : this.#knowPeer(chunk);
-    if (bytes === undefined) return;
+    const peer = this.#first?.read(chunk) ?? { kind: "datum", bytes: chunk };
+    if (peer.kind === "more") return;
+    if (peer.kind !== "datum") {
+      this.#out.queue(peer.answer);
+      this.#endHandshake(peer.kind);
+      this.#close(peer.kind);
+      return;
+    }
+    this.#first = undefined;
     this.#guard(() => {
-      this.#channel.receive(bytes);
+      this.#channel.receive(peer.bytes);
       this.#drain();
     });
-  }
-
-  /** Holds the first bytes until it is clear who speaks. @returns what the channel should get. */
-  #knowPeer(chunk: Uint8Array): Uint8Array | undefined {
-    const bytes = this.#first === undefined ? chunk : Buffer.concat([this.#first, chunk]);
-    this.#first = bytes;
-    const kind = classify(bytes);
-    if (kind === "more") return undefined;
-    if (kind === "http") {
-      this.#out.push(httpAnswer());
-      this.#endHandshake("http");
-      this.#close("http");
-      return undefined;
-    }
-    if (kind === "json") {
-      const line = firstLine(bytes, FIRST_LINE_LIMIT);
-      if (line === undefined) return undefined;
-      const answer = stratumAnswer(line);
-      if (answer !== undefined) {
-        this.#out.push(answer);
-        this.#endHandshake("stratum");
-        this.#close("stratum");
-        return undefined;
-      }
-    }
-    this.#channelFed = true;
-    this.#first = undefined;
-    return bytes;
   }
 
   /** Opens and handles frames until bytes run out, or the connection must wait. Never awaits. */
@@ -252,7 +271,7 @@ export class Connection implements SessionConnection {
       this.#paused = true;
       this.socket.pause();
     }
-    this.#flush();
+    if (this.#state !== "closed") this.#out.flush();
   }
 
   #mayRead(): boolean {
@@ -288,7 +307,7 @@ export class Connection implements SessionConnection {
       this.#close("replayedHello", { version: this.#version });
       return;
     }
-    this.#write(this.#channel.accept());
+    this.#out.queue(this.#channel.accept());
     this.#toState("opening");
     // A gateway sends nothing before its configuration, so nothing is lost by not reading; what came early stays closed in the channel.
     this.socket.pause();
@@ -316,10 +335,12 @@ export class Connection implements SessionConnection {
     this.#session = session;
     this.context.registry.attach(session, this);
     this.#guard(() => {
-      this.#send({ type: "configuration", primeId: session.primeId, ...this.context.configuration });
+      this.#configure(session);
       this.#toState("open");
       this.#endHandshake("accepted");
       this.#log.info({ session: session.id.toString(), primeId: session.primeId, version: this.#version }, "handshake");
+      const poolKey = this.poolKeyPrefix ?? "";
+      if (this.context.oldPoolKeys.has(poolKey)) this.#warn("oldPoolKey", { poolKey }, "a gateway uses an old key of the pool");
       if (!this.#finishing) this.socket.resume();
       this.#drain();
     });
@@ -342,19 +363,13 @@ export class Connection implements SessionConnection {
       case "coinbaserRequest":
         this.#onCoinbaserRequest(message, session);
         return;
-      case "fullSet": {
-        const asked = this.#fullSets.reply(message);
-        if (!this.#fullSets.outstanding) this.#channel.maxPayload = this.#smallPayload;
-        if (!asked) this.#unasked(message.type);
-        return;
-      }
       case "shortIds":
       case "transactionsByIndex":
-        // This pool never asks for these.
-        this.#unasked(message.type);
+      case "fullSet":
+        if (!this.#questions.reply(message)) this.#unasked(message.type);
         return;
       case "jobAnnouncement":
-        session.work.announce(message);
+        this.context.metrics.announcement(session.work.announce(message) ? "kept" : "malformed");
         return;
     }
   }
@@ -366,32 +381,11 @@ export class Connection implements SessionConnection {
 
   #onCoinbaserRequest(request: CoinbaserRequest, session: GatewaySession): void {
     const started = this.context.monotonic();
-    const { value } = request;
-    // The request's is a view of its frame, and the split is kept.
-    const prevhash = Uint8Array.from(request.prevhash);
-    let outputs: readonly { readonly value: bigint; readonly script: Uint8Array }[] = [];
-    let coinbaserId = EMPTY_LIST_ID;
-    let result: "split" | "empty" | "overBudget" | "failed" = "empty";
-    // A request must be answered, once, with its own value: whatever goes wrong, the empty list is the answer, and that job pays the pool.
-    if (!session.coinbaserBudget.take(started)) {
-      result = "overBudget";
-      this.#warn("overBudget", { value: value.toString() }, "coinbaser request over the session's budget: empty list");
-    } else {
-      try {
-        const id = session.work.nextCoinbaserId();
-        const split = this.context.splits.offer({ sessionId: session.id, coinbaserId: id, value, prevhash, finder: session.work.payee });
-        if (split.outputs.length > 0) {
-          session.work.addSplit(split);
-          outputs = split.outputs;
-          coinbaserId = id;
-          result = "split";
-        }
-      } catch (error) {
-        result = "failed";
-        this.#log.error({ err: error, value: value.toString() }, "no split could be made: empty list");
-      }
+    const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started);
+    if (result === "overBudget") {
+      this.#warn(result, { value: request.value.toString() }, "coinbaser request over the session's budget: empty list");
     }
-    this.#send({ type: "coinbaser", value, coinbaserId, outputs });
+    this.#send(response);
     this.context.metrics.coinbaser(result, (this.context.monotonic() - started) / 1000);
   }
 
@@ -400,20 +394,30 @@ export class Connection implements SessionConnection {
     const verdict = this.context.judge.judge(session.work, share);
     // A found block comes before every reason to refuse its share.
     if (verdict.block !== undefined) this.#blockFound(verdict.block, session);
+    if (verdict.overLimit === true) {
+      this.context.metrics.candidate("overLimit");
+      this.#warn("candidatesOverLimit", { jobId: share.jobId }, "too many block candidates on parents that the node does not know");
+    }
+    const slot = session.work.slot(share.jobId);
     if (verdict.kind === "refused") {
       this.#log.debug({ reason: verdict.reason, detail: verdict.detail, jobId: share.jobId, nonce: share.nonce }, "share refused");
       this.#warn(`refused${verdict.reason}`, { reason: verdict.reason, detail: verdict.detail }, "share refused");
+      if (verdict.reason === REASON.other && slot?.template?.state === "unsound") this.context.metrics.unsoundTemplate();
       this.#refuse(share, session, verdict.reason);
       return;
     }
     const judged = verdict.share;
+    // Whether it can be committed or not: a database that is down is no silence of the gateway's.
+    session.minimum.note(started, Number(judged.weight));
     const name: ShareName = { nonce: share.nonce, targetByte: share.targetByte, jobId: share.jobId };
+    const splitUnused = judged.splitId === undefined && slot !== undefined && session.splitWasGiven(slot.job, started);
     this.#pending += 1;
     let open = true;
     const done = (outcome: CommitOutcome): void => {
       if (!open) return;
       open = false;
       this.#pending -= 1;
+      if (outcome === "committed") this.#noteSplitUse(judged, splitUnused, session, started);
       this.#committed(name, judged, session, outcome, started);
     };
     let taken = false;
@@ -431,9 +435,10 @@ export class Connection implements SessionConnection {
   /** The share's transaction has ended; only now may its miner hear of it. */
   #committed(share: ShareName, judged: JudgedShare, session: GatewaySession, outcome: CommitOutcome, started: number): void {
     if (outcome === "committed") {
-      const status = judged.tentative ? "tentative" : "accepted";
+      const status = statusOf(judged);
       session.stats.addAccepted(judged, this.context.now());
       this.context.metrics.share(status, 0);
+      if (judged.late === true) this.context.metrics.late();
       this.context.metrics.acknowledged((this.context.monotonic() - started) / 1000);
       this.#answer(share, status, 0);
     } else if (outcome === "duplicate") {
@@ -444,6 +449,17 @@ export class Connection implements SessionConnection {
     }
     if (this.#finishing && this.#pending === 0) this.#close("shutdown");
     else if (this.#paused && this.#pending <= this.context.limits.pendingShares / 2) this.#unpause();
+  }
+
+  /** Only what was accepted tells anything: refused shares are free. */
+  #noteSplitUse(judged: JudgedShare, splitUnused: boolean, session: GatewaySession, now: number): void {
+    if (judged.splitId !== undefined) session.splitUse.took();
+    if (!splitUnused) return;
+    this.context.metrics.splitUnused();
+    if (!session.splitUse.passedOver(now)) return;
+    this.context.metrics.splitIgnored();
+    this.#log.warn({ shares: session.splitUse.unused }, "a gateway takes no split: all of its work pays the pool");
+    session.source.tell(SPLIT_IGNORED);
   }
 
   #unpause(): void {
@@ -469,7 +485,7 @@ export class Connection implements SessionConnection {
     }
     this.#guard(() => {
       this.#send({ type: "shareResponse", status, reason, nonce: share.nonce, targetByte: share.targetByte, jobId: share.jobId });
-      if (!this.#draining) this.#planFlush();
+      if (!this.#draining) this.#out.plan();
     });
   }
 
@@ -477,8 +493,10 @@ export class Connection implements SessionConnection {
     // One share that is a block can be sent any number of times.
     const fields = { height: candidate.height, hash: Buffer.from(candidate.hash).reverse().toString("hex") };
     this.#limited("info", "blockFound", fields, "block found");
+    this.context.metrics.candidate("handedOver");
+    const { jobId, jobSerial } = candidate;
     try {
-      this.context.blocks.found(candidate, () => session.fetchFullSet(candidate.jobId));
+      this.context.blocks.found(candidate, () => session.source.fullSet(jobId, jobSerial));
     } catch (error) {
       // It is promised not to; a share must be answered all the same.
       this.#log.error({ err: error }, "a found block could not be handed on");
@@ -489,36 +507,13 @@ export class Connection implements SessionConnection {
 
   /** Seals a message and queues it: the order of calls is the order on the wire. */
   #send(message: PoolMessage): void {
-    this.#write(this.#channel.send(message));
+    this.#out.queue(this.#channel.send(message));
   }
 
-  #write(frame: Uint8Array): void {
-    this.#out.push(frame);
-    this.#lastSent = this.context.monotonic();
-  }
-
-  /** Gathers the answers of one group commit, which come one by one in the same turn, into one write. */
-  #planFlush(): void {
-    if (this.#flushPlanned) return;
-    this.#flushPlanned = true;
-    queueMicrotask(() => {
-      this.#flushPlanned = false;
-      this.#flush();
-    });
-  }
-
-  #flush(): void {
-    if (this.#out.length === 0 || this.#state === "closed") return;
-    this.#writeOut();
-    if (this.socket.writableLength > this.context.limits.queuedBytes) {
-      this.#close("slowReader", { unsent: this.socket.writableLength });
-    }
-  }
-
-  #writeOut(): void {
-    const out = this.#out;
-    this.#out = [];
-    if (out.length > 0 && this.socket.writable) this.socket.write(out.length === 1 ? out[0]! : Buffer.concat(out));
+  /** As `send`, from outside the reading of frames. */
+  #sendLater(message: PoolMessage): void {
+    this.#send(message);
+    this.#out.plan();
   }
 
   // State.
@@ -542,13 +537,14 @@ export class Connection implements SessionConnection {
     this.#state = "closed";
     this.#first = undefined;
     if (this.#session !== undefined) context.registry.detach(this.#session, this);
-    this.#fullSets.disconnect();
+    this.#questions.disconnect();
+    clearTimeout(this.#tipTimer);
     this.#logClose(reason, detail);
     if (reason === "slowReader" || this.socket.destroyed) {
       this.socket.destroy();
       return;
     }
-    this.#writeOut();
+    this.#out.drain();
     this.socket.end();
     // What the peer still sends is thrown away, so that its unread bytes don't reset the connection before it has read our last ones.
     this.socket.resume();

@@ -7,12 +7,39 @@
  * bytes, all below 0x80. Everything else goes to the channel, whose refusal is the one that counts.
  */
 
-export type FirstBytes = "more" | "datum" | "http" | "json";
+/** A Stratum client's first line; longer is garbage. */
+const FIRST_LINE_LIMIT = 2048;
 
 const HTTP_METHODS = new Set(["GET ", "HEAD", "POST", "PUT ", "DELE", "OPTI", "PATC", "TRAC", "CONN", "PRI "]);
 
+/** What is known of a peer by its first bytes: nothing yet, a gateway's (with all that came so far), or somebody else's, and what to tell them. */
+export type Peer =
+  | { readonly kind: "more" }
+  | { readonly kind: "datum"; readonly bytes: Uint8Array }
+  | { readonly kind: "http" | "stratum"; readonly answer: Uint8Array };
+
+/** Holds the first bytes of a connection until it is clear who speaks. */
+export class FirstBytes {
+  #held: Uint8Array = new Uint8Array(0);
+
+  read(chunk: Uint8Array): Peer {
+    const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    this.#held = bytes;
+    const kind = classify(bytes);
+    if (kind === "more") return { kind };
+    if (kind === "http") return { kind, answer: httpAnswer() };
+    if (kind === "json") {
+      const line = firstLine(bytes, FIRST_LINE_LIMIT);
+      if (line === undefined) return { kind: "more" };
+      const answer = stratumAnswer(line);
+      if (answer !== undefined) return { kind: "stratum", answer };
+    }
+    return { kind: "datum", bytes };
+  }
+}
+
 /** Tells by the first four bytes; `more` when there are fewer. */
-export function classify(bytes: Uint8Array): FirstBytes {
+export function classify(bytes: Uint8Array): "more" | "datum" | "http" | "json" {
   if (bytes.length < 4) return "more";
   const first = String.fromCharCode(bytes[0]!, bytes[1]!, bytes[2]!, bytes[3]!);
   if (HTTP_METHODS.has(first)) return "http";

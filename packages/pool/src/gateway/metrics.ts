@@ -1,5 +1,7 @@
 /** The listener's figures for Prometheus. Labelled children are made once and kept: a lookup by label object per share would cost more than the share. */
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { QuestionKind, QuestionOutcome } from "./questions.js";
+import type { TellOutcome } from "./session-source.js";
 
 /** How a handshake ended. */
 export type HandshakeOutcome =
@@ -37,10 +39,24 @@ export class GatewayMetrics {
   readonly #ackSeconds: Histogram;
   readonly #answersDropped: Counter;
   readonly #takeovers: Counter;
-  readonly #fullSets: Counter<"outcome">;
+  readonly #questions: Counter<"kind" | "outcome">;
+  readonly #tells: Counter<"outcome">;
+  readonly #blockNotifies: Counter<"outcome">;
+  readonly #announcements: Counter<"outcome">;
+  readonly #candidates: Counter<"outcome">;
+  readonly #late: Counter;
+  readonly #unsound: Counter;
+  readonly #splitUnused: Counter;
+  readonly #splitIgnored: Counter;
+  readonly #minimumChanges: Record<"raised" | "lowered", Incrementable>;
 
-  /** @param sessions read at each scrape: gateways whose work is in memory. */
-  constructor(registry: Registry, sessions: () => number) {
+  /**
+   * Both are read at each scrape.
+   *
+   * @param sessions how many gateways' work is in memory
+   * @param minima log2 of the minimum difficulty of each connected gateway
+   */
+  constructor(registry: Registry, sessions: () => number, minima: () => Iterable<number>) {
     const registers = [registry];
     this.#shares = new Counter({
       name: "openprime_shares_total",
@@ -111,11 +127,72 @@ export class GatewayMetrics {
       help: "Sessions taken over by a newer connection of the same gateway.",
       registers,
     });
-    this.#fullSets = new Counter({
-      name: "openprime_full_set_requests_total",
-      help: "Transaction sets asked of gateways for found blocks, by outcome.",
+    this.#questions = new Counter({
+      name: "openprime_gateway_questions_total",
+      help: "Questions to gateways about a job's transactions, by what was asked and what came of it.",
+      labelNames: ["kind", "outcome"],
+      registers,
+    });
+    this.#tells = new Counter({
+      name: "openprime_gateway_messages_total",
+      help: "Lines for gateways' logs, by what became of them.",
       labelNames: ["outcome"],
       registers,
+    });
+    this.#blockNotifies = new Counter({
+      name: "openprime_block_notifies_total",
+      help: "New tips, for each gateway: told of it, or on it already.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#announcements = new Counter({
+      name: "openprime_job_announcements_total",
+      help: "Jobs announced before their first share: kept, or malformed.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#candidates = new Counter({
+      name: "openprime_block_candidates_total",
+      help: "Shares that are a block: handed to the chain, or over the limit on unknown parents.",
+      labelNames: ["outcome"],
+      registers,
+    });
+    this.#late = new Counter({
+      name: "openprime_late_shares_total",
+      help: "Accepted shares on a block that the chain had passed a moment ago.",
+      registers,
+    });
+    this.#unsound = new Counter({
+      name: "openprime_unsound_template_shares_total",
+      help: "Shares refused because their job's transactions would make no valid block.",
+      registers,
+    });
+    this.#splitUnused = new Counter({
+      name: "openprime_split_unused_shares_total",
+      help: "Accepted shares that pay all to the pool although their gateway had a split.",
+      registers,
+    });
+    this.#splitIgnored = new Counter({
+      name: "openprime_split_ignored_total",
+      help: "Gateways found to take no split at all; each counts at most once an hour.",
+      registers,
+    });
+    const minimumChanges = new Counter({
+      name: "openprime_minimum_difficulty_changes_total",
+      help: "Changes of a gateway's minimum difficulty, by direction.",
+      labelNames: ["direction"],
+      registers,
+    });
+    this.#minimumChanges = { raised: minimumChanges.labels("raised"), lowered: minimumChanges.labels("lowered") };
+    new Gauge({
+      name: "openprime_gateway_minimum_difficulty",
+      help: "Connected gateways, by log2 of their minimum difficulty.",
+      labelNames: ["log2"],
+      registers,
+      collect() {
+        this.reset();
+        for (const log2 of minima()) this.labels(String(log2)).inc();
+      },
     });
     new Gauge({
       name: "openprime_gateway_sessions",
@@ -171,7 +248,43 @@ export class GatewayMetrics {
     this.#takeovers.inc();
   }
 
-  fullSet(outcome: string): void {
-    this.#fullSets.labels(outcome).inc();
+  question(kind: QuestionKind, outcome: QuestionOutcome): void {
+    this.#questions.labels(kind, outcome).inc();
+  }
+
+  told(outcome: TellOutcome): void {
+    this.#tells.labels(outcome).inc();
+  }
+
+  blockNotify(outcome: "sent" | "needless"): void {
+    this.#blockNotifies.labels(outcome).inc();
+  }
+
+  announcement(outcome: "kept" | "malformed"): void {
+    this.#announcements.labels(outcome).inc();
+  }
+
+  candidate(outcome: "handedOver" | "overLimit"): void {
+    this.#candidates.labels(outcome).inc();
+  }
+
+  late(): void {
+    this.#late.inc();
+  }
+
+  unsoundTemplate(): void {
+    this.#unsound.inc();
+  }
+
+  splitUnused(): void {
+    this.#splitUnused.inc();
+  }
+
+  splitIgnored(): void {
+    this.#splitIgnored.inc();
+  }
+
+  minimumChanged(direction: "raised" | "lowered"): void {
+    this.#minimumChanges[direction].inc();
   }
 }

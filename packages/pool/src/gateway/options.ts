@@ -1,5 +1,6 @@
 /** Settings of the listener, their defaults, and the checks that refuse a configuration no gateway could work with. */
 import { MAX_MOTD_BYTES, MAX_SCRIPT_BYTES, MAX_TAG_BYTES } from "@openprime/datum";
+import type { MinimumBounds } from "./minimum-controller.js";
 
 export interface GatewayLimits {
   /** HELLO must be in, and the session loaded, after this time. */
@@ -28,8 +29,12 @@ export interface GatewayLimits {
   readonly coinbaserBurst: number;
   /** ... and per second after that. A gateway asks once per job (5-40 s) and twice at each new block. */
   readonly coinbaserPerSecond: number;
-  /** Time for the answer to a full-set request. */
-  readonly fullSetMs: number;
+  /** Time for a gateway's list of short ids ... */
+  readonly shortIdsMs: number;
+  /** ... and for transactions, which may be megabytes. */
+  readonly transactionsMs: number;
+  /** Over how long the word of a new tip is spread, so that not every gateway asks its node for a template, and us for a split, at once. */
+  readonly tipSpreadMs: number;
   /** Handshakes: session keys remembered at most, and for how long, so that a replayed HELLO is known. */
   readonly rememberedHellos: number;
   readonly rememberedHelloMs: number;
@@ -50,7 +55,9 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   detachedSessions: 500,
   coinbaserBurst: 60,
   coinbaserPerSecond: 1,
-  fullSetMs: 30_000,
+  shortIdsMs: 10_000,
+  transactionsMs: 30_000,
+  tipSpreadMs: 50,
   rememberedHellos: 100_000,
   rememberedHelloMs: 24 * 60 * 60_000,
   closeMs: 10_000,
@@ -67,12 +74,21 @@ export interface GatewayServerOptions {
   readonly tag: Uint8Array;
   /** Least share difficulty, a power of two, in units of the network's difficulty one. */
   readonly minimumDifficulty: bigint;
+  /** The minimum of a gateway with much work goes up to this, a power of two; default: `minimumDifficulty`, so that it never moves. */
+  readonly minimumDifficultyCeiling?: bigint;
+  /** Shares a minute that one gateway should send at most; default 600. Without a ceiling over the minimum it means nothing. */
+  readonly gatewaySharesPerMinute?: number;
   /** Greeting that gateways log; at most 511 bytes. */
   readonly motd: string;
   /** Long-term signing keys (hex) of gateways that relay others' work. */
   readonly relays?: ReadonlySet<string>;
   readonly limits?: Partial<GatewayLimits>;
 }
+
+/** Ten a second: some 75 miners at a gateway's eight shares a minute come to it. */
+export const DEFAULT_SHARES_PER_MINUTE = 600;
+/** At fewer, ten minutes' silence could be luck, and a minimum that is too high would stay. */
+export const LEAST_SHARES_PER_MINUTE = 20;
 
 /** A setting that no gateway could work with. */
 export class GatewayOptionsError extends Error {
@@ -91,17 +107,32 @@ export class GatewayOptionsError extends Error {
  * log2 of the least share difficulty: what the target byte of a share must reach.
  * @throws GatewayOptionsError unless it is a power of two below 2^63 (a gateway would round it up on its own, and miners would be refused).
  */
-export function minimumTargetByte(minimumDifficulty: bigint): number {
+export function minimumTargetByte(minimumDifficulty: bigint, option = "minimumDifficulty"): number {
   const log2 = minimumDifficulty.toString(2).length - 1;
   if (minimumDifficulty < 1n || 1n << BigInt(log2) !== minimumDifficulty || log2 > 62) {
-    throw new GatewayOptionsError("minimumDifficulty", "a power of two from 1 to 2^62", minimumDifficulty.toString());
+    throw new GatewayOptionsError(option, "a power of two from 1 to 2^62", minimumDifficulty.toString());
   }
   return log2;
 }
 
+/** Between what the minimum of each gateway moves. @throws GatewayOptionsError for bounds that hold nothing between them. */
+export function minimumBounds(options: GatewayServerOptions): MinimumBounds {
+  const { minimumDifficulty, minimumDifficultyCeiling = minimumDifficulty } = options;
+  const floor = minimumTargetByte(minimumDifficulty);
+  const ceiling = minimumTargetByte(minimumDifficultyCeiling, "minimumDifficultyCeiling");
+  if (ceiling < floor) {
+    throw new GatewayOptionsError("minimumDifficultyCeiling", `at least ${minimumDifficulty}`, minimumDifficultyCeiling.toString());
+  }
+  const sharesPerMinute = options.gatewaySharesPerMinute ?? DEFAULT_SHARES_PER_MINUTE;
+  if (!(sharesPerMinute >= LEAST_SHARES_PER_MINUTE)) {
+    throw new GatewayOptionsError("gatewaySharesPerMinute", `at least ${LEAST_SHARES_PER_MINUTE}`, String(sharesPerMinute));
+  }
+  return { floor, ceiling, sharesPerMinute };
+}
+
 /** Checks what would make every gateway fail at once, so that it is said at start and not per connection (DATUM.md section 7). */
 export function checkOptions(options: GatewayServerOptions): void {
-  minimumTargetByte(options.minimumDifficulty);
+  minimumBounds(options);
   const script = options.payoutScript.length;
   if (script < 1 || script > MAX_SCRIPT_BYTES) {
     throw new GatewayOptionsError("payoutScript", `1 to ${MAX_SCRIPT_BYTES} bytes`, `${script} bytes`);

@@ -1,13 +1,15 @@
 /** The TCP listener: accepts gateways, bounds how many, runs their timers and closes in good order. */
 import { createServer, type Server, type Socket } from "node:net";
-import { type DatumCrypto, generateSessionKeys, type LongTermKeys, PoolChannel } from "@openprime/datum";
+import { type DatumCrypto, generateSessionKeys, PoolChannel } from "@openprime/datum";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import type { Parent } from "../work/index.js";
 import { addressKey } from "./address-key.js";
 import { Connection, type ConnectionContext } from "./connection.js";
 import { LogLimiter } from "./log-limiter.js";
 import { GatewayMetrics } from "./metrics.js";
-import { checkOptions, DEFAULT_LIMITS, type GatewayLimits, type GatewayServerOptions, minimumTargetByte } from "./options.js";
+import { checkOptions, DEFAULT_LIMITS, type GatewayLimits, type GatewayServerOptions, minimumBounds } from "./options.js";
+import { type PoolLongTermKeys, poolKeyPrefix, watchPoolKeys } from "./pool-keys.js";
 import type { BlockSink, Judge, SessionStore, ShareSink, SplitSource } from "./ports.js";
 import { SeenHellos } from "./seen-hellos.js";
 import { type GatewaySession, SessionRegistry } from "./session-registry.js";
@@ -15,8 +17,8 @@ import type { WorkerSnapshot } from "./session-stats.js";
 
 export interface GatewayServerModules {
   readonly crypto: DatumCrypto;
-  /** The pool's long-term keys, the present one first; older ones still open a HELLO. */
-  readonly longTermKeys: readonly LongTermKeys[];
+  /** The pool's long-term keys, the present one first; older ones, and the next one, still open a HELLO. */
+  readonly longTermKeys: readonly PoolLongTermKeys[];
   readonly judge: Judge;
   readonly sink: ShareSink;
   readonly splits: SplitSource;
@@ -30,6 +32,8 @@ export interface GatewayServerModules {
   readonly now: () => number;
   /** A clock that is never set, milliseconds: deadlines and latencies. */
   readonly monotonic?: () => number;
+  /** From 0 to 1. */
+  readonly random?: () => number;
 }
 
 /** One connected gateway, for the live table and the API. */
@@ -38,6 +42,8 @@ export interface GatewaySnapshot {
   readonly primeId: number;
   /** First 16 hex digits of the gateway's long-term key. */
   readonly keyPrefix: string;
+  /** Likewise of the pool's key that the gateway is configured with: who still uses an old one. */
+  readonly poolKeyPrefix: string;
   readonly version: string;
   readonly address: string;
   /** Milliseconds, pool clock. */
@@ -46,6 +52,14 @@ export interface GatewaySnapshot {
   readonly proven: boolean;
   readonly accepted: number;
   readonly tentative: number;
+  /** Accepted or tentative, on a block that the chain had passed a moment ago. */
+  readonly late: number;
+  /** Likewise, paying all to the pool although the gateway had a split. */
+  readonly splitUnused: number;
+  /** The gateway has had splits for long and never takes one. */
+  readonly ignoresSplit: boolean;
+  /** What its shares must be worth at least, in units of the network's difficulty one. */
+  readonly minimumDifficulty: bigint;
   readonly refusedByReason: Readonly<Record<number, number>>;
   /** Since the session is in memory, in units of the network's difficulty one. */
   readonly acceptedWeight: bigint;
@@ -86,21 +100,32 @@ export class GatewayServer {
     this.#limits = limits;
     const monotonic = modules.monotonic ?? (() => performance.now());
     this.#monotonic = monotonic;
-    this.#registry = new SessionRegistry(limits, minimumTargetByte(options.minimumDifficulty), {
+    this.#registry = new SessionRegistry(limits, minimumBounds(options), {
       store: modules.sessions,
       head: modules.head,
       relays: options.relays ?? new Set(),
       now: modules.now,
       monotonic,
+      told: (outcome) => this.#metrics.told(outcome),
     });
-    this.#metrics = new GatewayMetrics(modules.metrics, () => this.#registry.size);
-    const { payoutScript, tag, minimumDifficulty, motd } = options;
     const { crypto, longTermKeys } = modules;
+    this.#metrics = new GatewayMetrics(
+      modules.metrics,
+      () => this.#registry.size,
+      () => this.#minima(),
+    );
+    watchPoolKeys(modules.metrics, longTermKeys, () => this.#connections.keys());
+    const { payoutScript, tag, motd } = options;
     this.#context = {
       limits,
-      configuration: { payoutScript, tag, minimumDifficulty },
+      configuration: { payoutScript, tag },
       // Session keys are the pool's share of the freshness: fixed ones would repeat key and nonce for a replayed HELLO.
-      newChannel: () => new PoolChannel({ crypto, longTermKeys, sessionKeys: generateSessionKeys(crypto), motd }),
+      newChannel: () => {
+        const now = modules.now();
+        const standing = longTermKeys.filter(({ until }) => until === undefined || now < until);
+        return new PoolChannel({ crypto, longTermKeys: standing, sessionKeys: generateSessionKeys(crypto), motd });
+      },
+      oldPoolKeys: new Set(longTermKeys.filter((keys) => keys.old === true).map(poolKeyPrefix)),
       judge: modules.judge,
       sink: modules.sink,
       splits: modules.splits,
@@ -165,15 +190,30 @@ export class GatewayServer {
     const now = this.modules.now();
     const rows: GatewaySnapshot[] = [];
     for (const session of this.#registry.sessions()) {
-      const row = snapshotOf(session, now);
+      const row = snapshotOf(session, now, this.#monotonic());
       if (row !== undefined) rows.push(row);
     }
     return rows;
   }
 
+  /**
+   * The chain has a new tip: gateways that are not on it ask their nodes for a template at once (0xF9). One that is would make no job, and wait
+   * 40 s for its next; so it is looked at again when its turn comes, after a moment of its own within `limits.tipSpreadMs`.
+   */
+  newTip(tip: Parent): void {
+    const random = this.modules.random ?? Math.random;
+    for (const connection of this.#connections.keys()) connection.newTip(tip, random() * this.#limits.tipSpreadMs);
+  }
+
   /** Sockets that stand, in whatever state. */
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  *#minima(): Iterable<number> {
+    for (const session of this.#registry.sessions()) {
+      if (session.attached.size > 0) yield session.work.minimumTargetByte;
+    }
   }
 
   #accept(socket: Socket): void {
@@ -222,7 +262,7 @@ export class GatewayServer {
   }
 }
 
-function snapshotOf(session: GatewaySession, now: number): GatewaySnapshot | undefined {
+function snapshotOf(session: GatewaySession, now: number, monotonic: number): GatewaySnapshot | undefined {
   const connection = session.active ?? [...session.attached].at(-1);
   if (connection === undefined) return undefined;
   const { stats } = session;
@@ -231,12 +271,17 @@ function snapshotOf(session: GatewaySession, now: number): GatewaySnapshot | und
     sessionId: session.id,
     primeId: session.primeId,
     keyPrefix: session.keyPrefix,
+    poolKeyPrefix: connection.poolKeyPrefix ?? "",
     version: connection.version,
     address: connection.address,
     connectedAt: connection.connectedAt,
     proven: session.active !== undefined,
     accepted: stats.accepted,
     tentative: stats.tentative,
+    late: stats.late,
+    splitUnused: session.splitUse.unused,
+    ignoresSplit: session.splitUse.ignores(monotonic),
+    minimumDifficulty: 1n << BigInt(session.work.minimumTargetByte),
     refusedByReason: Object.fromEntries(stats.refusedByReason),
     acceptedWeight: stats.acceptedWeight,
     recentWeight: recent.weight,

@@ -4,22 +4,25 @@
  * A connection is attached from its handshake on, but the session is its own only from its first frame with a valid MAC: whoever replays a
  * recorded HELLO never gets that far, and the connection that was there is not disturbed.
  */
-import { WorkSession } from "../work/index.js";
-import { FullSetError } from "./full-set.js";
+import { type JobSlot, WorkSession } from "../work/index.js";
+import { type MinimumBounds, MinimumController } from "./minimum-controller.js";
 import type { GatewayLimits } from "./options.js";
 import type { OpenedSession, SessionStore } from "./ports.js";
+import { type AskableConnection, SessionSource, type SessionSourceModules } from "./session-source.js";
 import { SessionStats } from "./session-stats.js";
+import { SplitUse } from "./split-use.js";
 import { TokenBucket } from "./token-bucket.js";
 
 /** What a session needs of a connection. */
-export interface SessionConnection {
+export interface SessionConnection extends AskableConnection {
   readonly address: string;
   readonly version: string;
+  /** First 16 hex digits of the pool's key that its HELLO was sealed to. */
+  readonly poolKeyPrefix: string | undefined;
   /** Milliseconds, pool clock. */
   readonly connectedAt: number;
   /** A newer connection of the same gateway proved itself. */
   takenOver(): void;
-  fetchFullSet(jobId: number): Promise<readonly Uint8Array[]>;
 }
 
 export class GatewaySession {
@@ -28,6 +31,11 @@ export class GatewaySession {
   /** Every connection that gave this gateway's key in its HELLO and still stands, the latest last. */
   readonly attached = new Set<SessionConnection>();
   detachedAt = 0;
+  /** The block that a split was last asked for. */
+  askedPrevhash: Uint8Array | undefined;
+  readonly splitUse = new SplitUse();
+  /** Asks whichever connection is the session's now, so that a second try after a reconnect reaches the gateway. */
+  readonly source: SessionSource;
 
   constructor(
     /** Hex of the gateway's long-term Ed25519 key. */
@@ -37,18 +45,27 @@ export class GatewaySession {
     readonly work: WorkSession,
     readonly stats: SessionStats,
     readonly coinbaserBudget: TokenBucket,
-  ) {}
+    /** What its shares must be worth at least, after the work it brings. */
+    readonly minimum: MinimumController,
+    modules: Pick<SessionSourceModules, "monotonic" | "told">,
+  ) {
+    this.source = new SessionSource({ ...modules, gatewayKey: Buffer.from(key, "hex"), connection: () => this.active });
+    work.source = this.source;
+  }
 
   /** Enough of the key to tell gateways apart in a log. */
   get keyPrefix(): string {
     return this.key.slice(0, 16);
   }
 
-  /** Asks whichever connection is the session's now, so that a second try after a reconnect reaches the gateway. */
-  fetchFullSet(jobId: number): Promise<readonly Uint8Array[]> {
-    return (
-      this.active?.fetchFullSet(jobId) ?? Promise.reject(new FullSetError("disconnected", `gateway ${this.keyPrefix} is not connected`))
-    );
+  /** Whether a share of that job could have paid a split: one with payees was given for it, and splits have been there for long. */
+  splitWasGiven({ coinbaseValue, prevhash }: JobSlot["job"], monotonic: number): boolean {
+    return this.splitUse.overdue(monotonic) && this.work.splitsFor(coinbaseValue, prevhash).length > 0;
+  }
+
+  /** Whether the gateway's node has that block for its tip, as far as its last job and its last question tell. */
+  worksOn(prevhash: Uint8Array): boolean {
+    return [this.work.latestPrevhash, this.askedPrevhash].some((latest) => latest !== undefined && Buffer.compare(latest, prevhash) === 0);
   }
 }
 
@@ -60,6 +77,7 @@ export interface SessionRegistryModules {
   readonly relays: ReadonlySet<string>;
   readonly now: () => number;
   readonly monotonic: () => number;
+  readonly told: SessionSourceModules["told"];
 }
 
 export class SessionRegistry {
@@ -69,7 +87,7 @@ export class SessionRegistry {
 
   constructor(
     private readonly limits: Pick<GatewayLimits, "sessionLifeMs" | "detachedSessions" | "coinbaserBurst" | "coinbaserPerSecond">,
-    private readonly minimumTargetByte: number,
+    private readonly bounds: MinimumBounds,
     private readonly modules: SessionRegistryModules,
   ) {}
 
@@ -138,14 +156,16 @@ export class SessionRegistry {
     const work = new WorkSession({
       sessionId: opened.id,
       primeId: opened.primeId,
-      minimumTargetByte: this.minimumTargetByte,
+      minimumTargetByte: this.bounds.floor,
       head: this.modules.head,
       relayed: this.modules.relays.has(key),
     });
     for (const split of opened.splits) work.addSplit(split);
     const steady = this.modules.monotonic();
     const budget = new TokenBucket(this.limits.coinbaserBurst, this.limits.coinbaserPerSecond, steady);
-    const session = new GatewaySession(key, opened.id, opened.primeId, work, new SessionStats(this.modules.now()), budget);
+    const stats = new SessionStats(this.modules.now());
+    const minimum = new MinimumController(this.bounds, steady);
+    const session = new GatewaySession(key, opened.id, opened.primeId, work, stats, budget, minimum, this.modules);
     session.detachedAt = steady;
     this.#sessions.set(key, session);
     return session;

@@ -1,4 +1,5 @@
 /** What a gateway's session has done, in bounded memory: for the live table and the API. */
+import type { ShareStatus } from "@openprime/datum";
 import type { JudgedShare } from "../work/index.js";
 import { RateWindow } from "./rate-window.js";
 
@@ -15,9 +16,16 @@ export interface WorkerSnapshot {
   readonly recentSeconds: number;
 }
 
+/** Taken on trust: its parent or its job's transactions may turn out not to be good. */
+export function statusOf(share: JudgedShare): Exclude<ShareStatus, "rejected"> {
+  return share.tentative || share.templateId !== undefined ? "tentative" : "accepted";
+}
+
 export class SessionStats {
   accepted = 0;
   tentative = 0;
+  /** Of both: those on a block that the chain had passed a moment ago. */
+  late = 0;
   /** Sum of the weights of accepted shares, tentative ones included. */
   acceptedWeight = 0n;
   readonly refusedByReason = new Map<number, number>();
@@ -29,8 +37,8 @@ export class SessionStats {
   }
 
   addAccepted(share: JudgedShare, now: number): void {
-    if (share.tentative) this.tentative += 1;
-    else this.accepted += 1;
+    this[statusOf(share)] += 1;
+    if (share.late === true) this.late += 1;
     this.acceptedWeight += share.weight;
     const weight = Number(share.weight);
     this.#window.add(now, weight);

@@ -1,4 +1,5 @@
 /** Found blocks: recorded before they are submitted, with what became of them. */
+import { bigintClaim, integerClaim } from "./claims.js";
 import type { Database } from "./database.js";
 import { FIND_BLOCK, RECENT_BLOCKS, RECORD_BLOCK, SET_OUTCOME } from "./queries/blocks.js";
 import { FIND_ACCOUNTS, INSERT_ACCOUNTS } from "./queries/directory.js";
@@ -52,10 +53,6 @@ interface BlockRow {
   found_at: Date;
 }
 
-/** What columns hold. Height, value and count are the gateway's claims: one that no block can have is recorded as the largest. */
-const MAX_INTEGER = 2 ** 31 - 1;
-const MAX_BIGINT = 2n ** 63n - 1n;
-
 export class Blocks {
   readonly #database: Database;
   readonly #now: () => number;
@@ -76,11 +73,11 @@ export class Blocks {
     const { rowCount } = await this.#database.pool.query(RECORD_BLOCK, [
       Buffer.from(block.hash),
       Buffer.from(block.parent.hash),
-      Math.min(block.height, MAX_INTEGER),
+      integerClaim(block.height),
       Buffer.from(block.header),
       Buffer.from(block.coinbase),
-      block.coinbaseValue < MAX_BIGINT ? block.coinbaseValue : MAX_BIGINT,
-      Math.min(block.transactionCount, MAX_INTEGER),
+      bigintClaim(block.coinbaseValue),
+      integerClaim(block.transactionCount),
       block.sessionId,
       block.splitId ?? null,
       block.pin,

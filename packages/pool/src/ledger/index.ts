@@ -17,4 +17,5 @@ export { ShareLog, type ShareLogOptions, type ShareLogState, type StoredSplit } 
 export { inSlices } from "./slices.js";
 export * from "./split-book.js";
 export { findSplit } from "./stored-splits.js";
+export * from "./templates/index.js";
 export * from "./types.js";

@@ -4,19 +4,21 @@
  * What is due for a segment is a function of its sums and of what a block was worth then, and of nothing else; what was posted is read from the postings;
  * the difference is posted. So it does not matter when, how often or after which crash it is done: shares that are taken back later lead to a negative
  * difference, and the entry's key keeps two postings of one difference apart.
+ *
+ * A segment's worth says that its shares are paid so, whatever the pool's scheme has become since: then what is due for it is still posted, and corrected.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { NetworkTargets, Scheme, ShareValue } from "@openprime/rewards";
+import { type NetworkTargets, perShare, type ShareValue } from "@openprime/rewards";
 import { type Database, FIRST_BACKOFF_MS } from "./database.js";
 import type { NewEntry, Posting } from "./money/entries.js";
 import type { BalanceView } from "./money/types.js";
-import { ANY_PAID_SEGMENT, OPERATORS, SEGMENT_CREDITS, UNSETTLED } from "./queries/pay-per-share.js";
+import { OPERATORS, SEGMENT_CREDITS, UNSETTLED } from "./queries/pay-per-share.js";
 import type { ShareLog } from "./share-log.js";
 import type { BlockWorth, LedgerLogger, LogFollower } from "./types.js";
 
 export interface ShareCreditsOptions {
-  /** Satoshis: how far the operator's balance may go below zero. */
-  readonly reserve: bigint;
+  /** Satoshis: how far the operator's balance may go below zero. Undefined under a scheme that does not pay per share: then no share waits for funds. */
+  readonly reserve: bigint | undefined;
   /** The pool's present script: its account pays. */
   readonly operatorScript: Uint8Array;
 }
@@ -32,7 +34,6 @@ export interface CreditBooks {
 export interface ShareCreditsModules {
   readonly database: Database;
   readonly log: ShareLog;
-  readonly scheme: Scheme;
   readonly money: CreditBooks;
   /** Targets of a block with this compact target. */
   readonly targets: (bits: number) => NetworkTargets;
@@ -43,7 +44,7 @@ export interface ShareCreditsModules {
 
 /** What the pool's funds stand at, satoshis. */
 export interface ReserveFigures {
-  readonly reserve: bigint;
+  readonly reserve: bigint | undefined;
   /** The operator's balance less what is due for shares and not posted; may fall to -reserve. */
   readonly funds: bigint;
   /** Due for shares and not posted yet, at most. */
@@ -76,16 +77,12 @@ const RECHECKED_SEGMENTS = 256;
 const MARGIN_PARTS = 20n;
 const LAST_BACKOFF_MS = 30_000;
 
-/** True for books in which shares were once paid per share. A window that reaches back to them would pay them a second time. */
-export async function paidPerShareBefore(database: Database): Promise<boolean> {
-  const { rows } = await database.pool.query<{ found: boolean }>(ANY_PAID_SEGMENT);
-  return rows[0]?.found === true;
-}
+/** What sums are due. By the subsidy and the fees of the segment's worth: where the scheme paid no fees, the worth has none. */
+const { credit } = perShare("fpps");
 
 export class ShareCredits implements LogFollower {
   readonly #options: ShareCreditsOptions;
   readonly #modules: ShareCreditsModules;
-  readonly #credit: NonNullable<Scheme["credit"]>;
   readonly #operator: number;
   readonly #operators: ReadonlySet<number>;
   /** Closed segments whose postings are to be compared with what is due. */
@@ -101,31 +98,23 @@ export class ShareCredits implements LogFollower {
   #working: Promise<void> | undefined;
   readonly #abort = new AbortController();
 
-  private constructor(
-    options: ShareCreditsOptions,
-    modules: ShareCreditsModules,
-    credit: NonNullable<Scheme["credit"]>,
-    operator: number,
-    operators: ReadonlySet<number>,
-  ) {
+  private constructor(options: ShareCreditsOptions, modules: ShareCreditsModules, operator: number, operators: ReadonlySet<number>) {
     this.#options = options;
     this.#modules = modules;
-    this.#credit = credit;
     this.#operator = operator;
     this.#operators = operators;
   }
 
-  /** Reads what is still to be posted, follows the log from there and catches up in the background. The scheme must be one that pays per share. */
+  /** Reads what is still to be posted, follows the log from there and catches up in the background. */
   static open(options: ShareCreditsOptions, modules: ShareCreditsModules): Promise<ShareCredits> {
-    const { log, scheme } = modules;
-    const { credit } = scheme;
-    if (credit === undefined) throw new RangeError(`expected a scheme that pays per share, got ${scheme.name}`);
-    if (options.reserve <= 0n) throw new RangeError(`expected a reserve above 0 satoshis, got ${options.reserve}`);
+    const { log } = modules;
+    if (options.reserve !== undefined && options.reserve <= 0n)
+      throw new RangeError(`expected a reserve above 0 satoshis, got ${options.reserve}`);
     const operator = log.directory.accountOf(options.operatorScript)?.id;
     if (operator === undefined) throw new RangeError("expected the script of the operator's account");
     return log.exclusive("reading what is due for shares", async (client) => {
       const operators = await client.query<{ id: number }>(OPERATORS);
-      const credits = new ShareCredits(options, modules, credit, operator, new Set(operators.rows.map(({ id }) => id)));
+      const credits = new ShareCredits(options, modules, operator, new Set(operators.rows.map(({ id }) => id)));
       const { rows: totals } = await client.query<TotalsRow>(UNSETTLED, [log.segment, RECHECKED_SEGMENTS]);
       for (const row of totals) credits.#take(row);
       log.follow(credits);
@@ -152,7 +141,7 @@ export class ShareCredits implements LogFollower {
   /** False while no share may be accepted: the reserve is nearly used up, or nobody can say what a share is worth. */
   get accepting(): boolean {
     this.#review();
-    return !this.#stopped && this.#worth !== undefined;
+    return this.#options.reserve === undefined || (!this.#stopped && this.#worth !== undefined);
   }
 
   figures(): ReserveFigures {
@@ -172,13 +161,15 @@ export class ShareCredits implements LogFollower {
     this.#work();
   }
 
-  shareCommitted(_segment: number, _account: number, weight: bigint, feePpm: number): void {
+  shareCommitted(_segment: number, _account: number, weight: bigint, feePpm: number, perShare: boolean): void {
+    if (!perShare) return;
     this.#weight += weight;
     this.#feeWeight += weight * BigInt(feePpm);
     this.#review();
   }
 
-  shareVoided(segment: number, _account: number, weight: bigint, feePpm: number): void {
+  shareVoided(segment: number, _account: number, weight: bigint, feePpm: number, perShare: boolean): void {
+    if (!perShare) return;
     if (segment === this.#modules.log.segment) {
       this.#weight -= weight;
       this.#feeWeight -= weight * BigInt(feePpm);
@@ -236,7 +227,7 @@ export class ShareCredits implements LogFollower {
     const [first] = rows;
     if (first === undefined) return;
     const sums = rows.map(({ account, weight, fee_weight }) => ({ account, weight: BigInt(weight), feeWeight: BigInt(fee_weight) }));
-    const due = this.#credit(sums, this.#valueOf(first));
+    const due = credit(sums, this.#valueOf(first));
     const credited = rows
       .map(({ account, posted }, i): Posting => {
         return { book: "balance", account, reason: "credited", amount: (due[i] as bigint) - BigInt(posted) };
@@ -257,7 +248,7 @@ export class ShareCredits implements LogFollower {
 
   /** What sums are worth at most: accounts' floors can only make it less. */
   #most(weight: bigint, feeWeight: bigint, worth: ShareValue): bigint {
-    return weight > 0n ? (this.#credit([{ account: this.#operator, weight, feeWeight }], worth)[0] ?? 0n) : 0n;
+    return weight > 0n ? (credit([{ account: this.#operator, weight, feeWeight }], worth)[0] ?? 0n) : 0n;
   }
 
   #unposted(): bigint {
@@ -280,6 +271,7 @@ export class ShareCredits implements LogFollower {
   #review(): void {
     const { logger, onStopped } = this.#modules;
     const { reserve } = this.#options;
+    if (reserve === undefined) return;
     const share = reserve / MARGIN_PARTS;
     const block = this.#worth === undefined ? share : this.#worth.subsidy + this.#worth.averageFees;
     const margin = share < block ? share : block;

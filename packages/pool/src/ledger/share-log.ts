@@ -10,10 +10,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SchemeOptions } from "@openprime/rewards";
 import pg, { type Client } from "pg";
-import { booleans, byteas, int2s, int4s, int8s, nullableInt8s, numerics, timestamps, uint32s } from "./columns.js";
+import { byteas, int4s } from "./columns.js";
 import { type Database, FIRST_BACKOFF_MS, LAST_BACKOFF_MS } from "./database.js";
 import { type Account, Directory } from "./directory.js";
 import { LedgerError } from "./errors.js";
+import { type ShareRow, shareColumns, splitColumns } from "./log-rows.js";
 import {
   ADVANCE_STATE,
   CONFIRM_ROUND,
@@ -21,18 +22,17 @@ import {
   FIND_ROUND,
   INSERT_SHARES,
   INSERT_SPLITS,
-  INSERT_VOIDS,
   LAST_SEGMENT,
   LAST_SPLIT,
   LOCK_STATE,
   OPEN_SEGMENT,
   READ_STATE,
   SUBTRACT_VOIDS,
+  VOID_TEMPLATE,
+  VOID_TENTATIVE,
   VOIDS_AFTER,
 } from "./queries/shares.js";
 import { passes } from "./retry.js";
-import { packOutputs } from "./split-outputs.js";
-import { schemeText } from "./stored-scheme.js";
 import type { AppendOutcome, BlockWorth, LogFollower, LoggedShare, OfferedSplit } from "./types.js";
 
 export interface ShareLogOptions {
@@ -64,9 +64,8 @@ export interface StoredSplit extends OfferedSplit {
   readonly offeredAt: number;
 }
 
-interface ShareEntry {
+interface ShareEntry extends ShareRow {
   readonly kind: "share";
-  readonly share: LoggedShare;
   readonly done: (outcome: AppendOutcome) => void;
   round: number;
   account: Account | undefined;
@@ -88,6 +87,14 @@ interface SegmentRow {
   readonly subsidy: string | null;
   readonly average_fees: string | null;
 }
+interface VoidRow {
+  readonly position: string;
+  readonly segment: number;
+  readonly account: number;
+  readonly weight: string;
+  readonly fee_ppm: number;
+  readonly per_share: boolean;
+}
 interface OperationEntry {
   readonly kind: "operation";
   readonly what: string;
@@ -99,6 +106,8 @@ type Places = "all" | ReadonlySet<number>;
 type Entry = ShareEntry | SplitEntry | OperationEntry;
 
 const MAX_SPLITS_PER_BATCH = 256;
+/** A share of an unsound template is late by milliseconds: it was judged before the verdict, and queued after it. */
+const MAX_UNSOUND = 1024;
 /** A server that answers nothing for so long is taken for gone. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 const CLOSE_PATIENCE_MS = 10_000;
@@ -122,6 +131,8 @@ export class ShareLog {
   #segment = 0;
   #tip: SegmentTip = { prevhash: undefined, block: undefined };
   #lastSplitId = 0n;
+  /** Templates whose shares were taken back, with their parents: newest last. */
+  readonly #unsound = new Map<bigint, Uint8Array>();
   #lastStart = 0;
   /** The connection broke off, and there is no other yet. */
   #lost = false;
@@ -253,24 +264,20 @@ export class ShareLog {
    * that round are not touched: call it again. Nothing happens to a share twice.
    */
   voidTentative(prevhash: Uint8Array): Promise<number> {
-    return this.exclusive("voiding tentative shares", async (client) => {
-      const { rows: rounds } = await client.query<{ id: number }>(FIND_ROUND, [Buffer.from(prevhash)]);
-      const round = rounds[0]?.id;
-      if (round === undefined) return 0;
-      const voids = await this.#transaction(client, async (position) => {
-        const added = await client.query(INSERT_VOIDS, [position, round]);
-        await client.query(SUBTRACT_VOIDS, [position]);
-        await client.query(ADVANCE_STATE, [added.rowCount ?? 0]);
-        // After our own head, not `position`: when this is run again because the answer to COMMIT was lost, they are there already.
-        return client.query<{ position: string; segment: number; account: number; weight: string; fee_ppm: number }>(VOIDS_AFTER, [
-          String(this.#head),
-        ]);
-      });
-      for (const { segment, account, weight, fee_ppm } of voids.rows) {
-        this.#tell((follower) => follower.shareVoided(segment, account, BigInt(weight), fee_ppm));
-      }
-      this.#head = BigInt(voids.rows.at(-1)?.position ?? this.#head);
-      return voids.rows.length;
+    return this.exclusive("voiding tentative shares", (client) => this.#void(client, prevhash, VOID_TENTATIVE));
+  }
+
+  /**
+   * As `voidTentative`, for the shares that carry a template, which was made on `prevhash`; those that come later are taken back as soon as they are
+   * committed. Shares that the pool committed and could not take back before it ended are found again by `TemplateBook.open`.
+   */
+  voidTemplate(id: bigint, prevhash: Uint8Array): Promise<number> {
+    return this.exclusive("voiding shares of a template", async (client) => {
+      const voided = await this.#void(client, prevhash, VOID_TEMPLATE, [String(id)]);
+      this.#unsound.set(id, prevhash);
+      const [oldest] = this.#unsound.keys();
+      if (this.#unsound.size > MAX_UNSOUND && oldest !== undefined) this.#unsound.delete(oldest);
+      return voided;
     });
   }
 
@@ -297,10 +304,29 @@ export class ShareLog {
     clearTimeout(giveUp);
   }
 
+  /** Appends voids of shares of that parent's round, chosen by `insert`; answers how many. */
+  async #void(client: Client, prevhash: Uint8Array, insert: string, values: readonly string[] = []): Promise<number> {
+    const { rows: rounds } = await client.query<{ id: number }>(FIND_ROUND, [Buffer.from(prevhash)]);
+    const round = rounds[0]?.id;
+    if (round === undefined) return 0;
+    const voids = await this.#transaction(client, async (position) => {
+      const added = await client.query(insert, [position, round, ...values]);
+      await client.query(SUBTRACT_VOIDS, [position]);
+      await client.query(ADVANCE_STATE, [added.rowCount ?? 0]);
+      // After our own head, not `position`: when this is run again because the answer to COMMIT was lost, they are there already.
+      return client.query<VoidRow>(VOIDS_AFTER, [String(this.#head)]);
+    });
+    for (const { segment, account, weight, fee_ppm, per_share } of voids.rows) {
+      this.#tell((follower) => follower.shareVoided(segment, account, BigInt(weight), fee_ppm, per_share));
+    }
+    this.#head = BigInt(voids.rows.at(-1)?.position ?? this.#head);
+    return voids.rows.length;
+  }
+
   async #openNext(client: Client, tip: SegmentTip): Promise<number> {
     const id = this.#segment + 1;
     const { prevhash, block } = tip;
-    const worth = block !== undefined && "subsidy" in block ? block : undefined;
+    const worth = worthOf(tip);
     await this.#transaction(client, () =>
       client.query(OPEN_SEGMENT, [
         id,
@@ -474,27 +500,7 @@ export class ShareLog {
 
   /** Which rows were inserted; undefined when this batch was committed before (by a statement whose answer was lost). */
   async #insertShares(client: Client, rows: readonly ShareEntry[]): Promise<Places | undefined> {
-    const values = [
-      String(this.#database.epoch),
-      this.#segment,
-      String(this.#head),
-      rows.length,
-      timestamps(rows, ({ share }) => share.receivedAt),
-      int8s(rows, ({ share }) => share.sessionId),
-      nullableInt8s(rows, ({ share }) => share.splitId),
-      int8s(rows, ({ share }) => share.pin),
-      uint32s(rows, ({ share }) => share.ntime),
-      int4s(rows, ({ round }) => round),
-      int4s(rows, ({ account }) => (account as Account).id),
-      int4s(rows, ({ worker }) => worker),
-      int4s(rows, ({ share }) => share.feePpm),
-      int4s(rows, ({ share }) => share.height),
-      int2s(rows, ({ share }) => share.targetByte),
-      int2s(rows, ({ share }) => share.coinbaseId),
-      booleans(rows, ({ share }) => share.tentative),
-      byteas(rows, ({ share }) => share.hash),
-      numerics(rows, ({ share }) => share.weight),
-    ];
+    const values = [String(this.#database.epoch), this.#segment, String(this.#head), rows.length, ...shareColumns(rows)];
     const { rows: answers } = await client.query<{ fence: number; count: number; places: number[] | null }>({ ...INSERT_SHARES, values });
     const answer = answers[0];
     if (answer === undefined || answer.fence !== 1) return undefined;
@@ -517,23 +523,7 @@ export class ShareLog {
   }
 
   async #insertSplits(client: Client, splits: readonly StoredSplit[]): Promise<void> {
-    const values = [
-      int8s(splits, ({ id }) => id),
-      int8s(splits, ({ sessionId }) => sessionId),
-      int2s(splits, ({ coinbaserId }) => coinbaserId),
-      int8s(splits, ({ position }) => position),
-      byteas(splits, ({ prevhash }) => prevhash),
-      int8s(splits, ({ value }) => value),
-      byteas(
-        splits.map(({ outputs }) => packOutputs(outputs)),
-        (packed) => packed,
-      ),
-      timestamps(splits, ({ offeredAt }) => offeredAt),
-      nullableInt8s(splits, ({ finder }) => (finder === undefined ? undefined : BigInt(finder))),
-      int4s(splits, ({ feePpm }) => feePpm),
-      splits.map(({ scheme }) => schemeText(scheme)),
-      String(this.#database.epoch),
-    ];
+    const values = [...splitColumns(splits), String(this.#database.epoch)];
     const { rows } = await client.query<{ fence: number }>({ ...INSERT_SPLITS, values });
     if (rows[0]?.fence !== 1) throw this.#fenced();
   }
@@ -550,12 +540,26 @@ export class ShareLog {
 
   #answer(shares: readonly ShareEntry[], places: Places): void {
     this.#head += BigInt(shares.length);
+    const perShare = worthOf(this.#tip) !== undefined;
     const committed = (index: number) => places === "all" || places.has(index + 1);
     for (const [index, { share, account }] of shares.entries()) {
       if (!committed(index)) continue;
-      this.#tell((follower) => follower.shareCommitted(this.#segment, (account as Account).id, share.weight, share.feePpm));
+      this.#tell((follower) => follower.shareCommitted(this.#segment, (account as Account).id, share.weight, share.feePpm, perShare));
     }
     for (const [index, { done }] of shares.entries()) this.#call(() => done(committed(index) ? "committed" : "duplicate"));
+    if (this.#unsound.size > 0) this.#voidLate(shares);
+  }
+
+  /** Shares that came after those of their template were taken back. */
+  #voidLate(shares: readonly ShareEntry[]): void {
+    for (const id of new Set(shares.map(({ share }) => share.templateId))) {
+      const prevhash = id === undefined ? undefined : this.#unsound.get(id);
+      if (id === undefined || prevhash === undefined) continue;
+      this.voidTemplate(id, prevhash).catch((error: Error) => {
+        const fields = { template: String(id), error: error.message };
+        this.#database.log.warn(fields, "late shares of an unsound template could not be taken back; the next start does it");
+      });
+    }
   }
 
   #tell(what: (follower: LogFollower) => void): void {
@@ -590,6 +594,11 @@ export class ShareLog {
     this.#abort.abort(error);
     this.#wake?.();
   };
+}
+
+/** What a block on the tip is worth, where the shares of its segments are paid for by that. */
+function worthOf({ block }: SegmentTip): BlockWorth | undefined {
+  return block !== undefined && "subsidy" in block ? block : undefined;
 }
 
 function tipOf({ prevhash, bits, subsidy, average_fees }: SegmentRow): SegmentTip {

@@ -28,7 +28,7 @@ import type { BalanceView } from "./money/types.js";
 import { LOG_WEIGHT, READ_SUMS, SEGMENTS_BEFORE } from "./queries/window.js";
 import type { ShareLog } from "./share-log.js";
 import { Shortfalls } from "./shortfalls.js";
-import type { LedgerLogger, LogFollower, OfferedSplit, SplitOutput } from "./types.js";
+import type { BlockWorth, LedgerLogger, LogFollower, OfferedSplit, SplitOutput } from "./types.js";
 
 export interface SplitBookOptions {
   /** Least output, satoshis; each script's own dust limit holds besides. */
@@ -125,8 +125,9 @@ export class SplitBook implements LogFollower {
   readonly #windowed: boolean;
   /** A scheme that neither looks at the log nor pays each share can only pay who finds the block. */
   readonly #paysFinder: boolean;
+  /** Without the segments whose shares are paid one by one. */
   readonly #window = new ShareWindow();
-  /** Weight of the whole log; followed where the scheme counts blocks. */
+  /** Weight of the whole log, without shares that are paid one by one; followed where the scheme counts blocks. */
   #logWeight = 0n;
   /** Of the followed tip, with balances; and of all other parents, which differ by their target only. */
   #onTip: Snapshot | undefined;
@@ -211,12 +212,13 @@ export class SplitBook implements LogFollower {
     return this.#window.weigh(size);
   }
 
-  segmentOpened(segment: number): void {
-    this.#window.openSegment(segment);
+  segmentOpened(segment: number, worth: BlockWorth | undefined): void {
+    if (worth === undefined) this.#window.openSegment(segment);
     this.#limitHead();
   }
 
-  shareCommitted(segment: number, account: number, weight: bigint, feePpm: number): void {
+  shareCommitted(segment: number, account: number, weight: bigint, feePpm: number, perShare: boolean): void {
+    if (perShare) return;
     this.#window.add({ account, weight, feePpm });
     this.#logWeight += weight;
     this.#headShares++;
@@ -224,7 +226,8 @@ export class SplitBook implements LogFollower {
     if (this.#window.headWeight >= this.#headLimit) this.#cut(segment);
   }
 
-  shareVoided(segment: number, account: number, weight: bigint, feePpm: number): void {
+  shareVoided(segment: number, account: number, weight: bigint, feePpm: number, perShare: boolean): void {
+    if (perShare) return;
     this.#window.void(segment, { account, weight, feePpm });
     this.#logWeight -= weight;
     // A void has a position of its own, so the snapshot ages like with a share; but nobody should be offered what was taken back.
@@ -407,7 +410,10 @@ export class SplitBook implements LogFollower {
       const { rows: ids } = await client.query<{ id: number }>(SEGMENTS_BEFORE, [before, SEGMENTS_PER_READ]);
       const first = ids.at(-1)?.id;
       const last = ids[0]?.id;
-      if (first === undefined || last === undefined) break;
+      if (first === undefined || last === undefined) {
+        this.#window.load([], false);
+        break;
+      }
       const { rows } = await client.query<{ segment: number; account: number; weight: string; fee_weight: string }>(READ_SUMS, [
         first,
         last,
@@ -422,7 +428,7 @@ export class SplitBook implements LogFollower {
       }
       this.#window.load(
         [...sums].map(([id, list]) => ({ id, sums: list })),
-        first > 1,
+        ids.length === SEGMENTS_PER_READ,
       );
       segments += sums.size;
     }

@@ -54,6 +54,8 @@ export interface LoggedShare {
   readonly coinbaseId: number;
   readonly height: number;
   readonly tentative: boolean;
+  /** The template that was being judged when it came: `ShareLog.voidTemplate` takes it back. */
+  readonly templateId?: bigint | undefined;
   /** Milliseconds, pool clock. */
   readonly receivedAt: number;
 }
@@ -88,10 +90,13 @@ export interface BlockWorth {
   readonly averageFees: bigint;
 }
 
-/** Hears of every change of the committed log, in order, before the one who appended is answered. */
+/**
+ * Hears of every change of the committed log, in order, before the one who appended is answered. `perShare`: the share's segment has a worth, so its shares
+ * are paid one by one and count in no window.
+ */
 export interface LogFollower {
   /** `worth`: as given to `ShareLog.openSegment`. */
   segmentOpened(segment: number, worth: BlockWorth | undefined): void;
-  shareCommitted(segment: number, account: number, weight: bigint, feePpm: number): void;
-  shareVoided(segment: number, account: number, weight: bigint, feePpm: number): void;
+  shareCommitted(segment: number, account: number, weight: bigint, feePpm: number, perShare: boolean): void;
+  shareVoided(segment: number, account: number, weight: bigint, feePpm: number, perShare: boolean): void;
 }

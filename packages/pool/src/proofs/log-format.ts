@@ -15,6 +15,9 @@ import { LineFields } from "./json-line.js";
 /** The first field of each file. */
 export const LOG_FORMAT = "openprime-log/1";
 
+/** How the shares of a segment are paid, in its header, where no window pays them. */
+const PER_SHARE = "per-share";
+
 /** Characters of the longest line that is read: the largest script takes 20,000. */
 export const MAX_LOG_LINE = 65_536;
 
@@ -31,6 +34,8 @@ export interface LogHeader {
   readonly after: bigint;
   /** sha256 of the text of the segment before it; zeros for the first. */
   readonly previous: Uint8Array;
+  /** Its shares are paid one by one: they are in no window. */
+  readonly perShare: boolean;
 }
 
 /** A credited share. */
@@ -75,6 +80,8 @@ export interface LogVoid {
   readonly feePpm: number;
   /** Segment of the share. */
   readonly segment: number;
+  /** `parent`: its parent does not exist or has another height; `template`: a block of its job would not have been valid. */
+  readonly reason: "parent" | "template";
 }
 
 export type LogEntry = LogShare | LogVoid;
@@ -99,7 +106,7 @@ const PPM = 1_000_000;
 const NETWORK_NAMES = Object.keys(NETWORKS) as NetworkName[];
 
 /** A line without its end ("\n"). */
-export function encodeLogHeader({ network, segment, prevhash, after, previous }: Omit<LogHeader, "kind">): string {
+export function encodeLogHeader({ network, segment, prevhash, after, previous, perShare }: Omit<LogHeader, "kind">): string {
   return JSON.stringify({
     format: LOG_FORMAT,
     network,
@@ -107,6 +114,7 @@ export function encodeLogHeader({ network, segment, prevhash, after, previous }:
     prevhash: prevhash === undefined ? null : reverseHex(prevhash),
     after: String(after),
     previous: hex(previous),
+    ...(perShare && { paid: PER_SHARE }),
   });
 }
 
@@ -121,6 +129,8 @@ export function encodeLogEntry(entry: LogEntry): string {
       weight: String(entry.weight),
       feePpm: entry.feePpm,
       segment: entry.segment,
+      // The first log files had one reason only, and did not name it.
+      ...(entry.reason !== "parent" && { reason: entry.reason }),
     });
   }
   return JSON.stringify({
@@ -190,6 +200,7 @@ function readHeader(fields: LineFields): LogHeader {
     prevhash: fields.nullable("prevhash", (name) => fields.displayHash(name)),
     after: fields.decimal("after", INT64),
     previous: fields.hex("previous", 32, 32),
+    perShare: fields.has("paid") && fields.word("paid", [PER_SHARE]) === PER_SHARE,
   };
 }
 
@@ -224,6 +235,7 @@ function readVoid(fields: LineFields): LogVoid {
     weight: fields.decimal("weight", UINT64),
     feePpm: fields.integer("feePpm", 0, PPM),
     segment: fields.integer("segment", 1, INT32),
+    reason: fields.has("reason") ? fields.word("reason", ["template"]) : "parent",
   };
 }
 

@@ -6,6 +6,18 @@ export { checkOutputs, type OutputsQuery } from "./outputs.js";
 export { REASON, type Refusal } from "./refusal.js";
 export { parseScriptSig, type ScriptSig } from "./script-sig.js";
 export { SeenShares } from "./seen.js";
-export { WorkSession, type WorkSessionInit } from "./session.js";
-export type { BlockCandidate, ChainView, JudgedShare, OfferedSplit, Parent, SplitOutput, Verdict } from "./types.js";
+export { type JobSlot, WorkSession, type WorkSessionInit } from "./session.js";
+export type {
+  BlockCandidate,
+  ChainView,
+  JobTemplate,
+  JudgedShare,
+  OfferedSplit,
+  OpenedJob,
+  Parent,
+  SplitOutput,
+  TemplateDesk,
+  TransactionSource,
+  Verdict,
+} from "./types.js";
 export { FOLDED_WORKER, MAX_WORKER_LENGTH, type UsernameLimits } from "./username.js";

@@ -6,7 +6,8 @@
  * its hash is held against the network's target, as soon as job, coinbase and extranonce allow: a found block is never lost.
  *
  * A parent that the chain does not hold is entered there only by a share that is good for everything else, so that its price is the work of a
- * share: until then a stand-in is judged.
+ * share: until then a stand-in is judged. At the same price the desk that judges templates is told of a job, once, and never earlier: a job
+ * that was announced waits for its first good share, too.
  */
 import { meetsTarget, type Network, type ShareProver, shareTarget, targetBytes, targetFromBits } from "@openprime/bitcoin";
 import { JOB_COUNT, type Share } from "@openprime/datum";
@@ -16,7 +17,7 @@ import { coinbasePlace, EXTRANONCE_BYTES, SUBSIDY_ONLY } from "./kinds.js";
 import { type Refusal, refusal } from "./refusal.js";
 import { SeenShares } from "./seen.js";
 import type { JobSlot, WorkSession } from "./session.js";
-import type { BlockCandidate, ChainView, JudgedShare, Parent, Verdict } from "./types.js";
+import type { BlockCandidate, ChainView, JobTemplate, JudgedShare, Parent, TemplateDesk, Verdict } from "./types.js";
 import type { Miner, UsernameLimits } from "./username.js";
 
 /** 2^63 is the highest difficulty that the protocol's 64 bits hold. */
@@ -51,7 +52,7 @@ export interface JudgeOptions {
   readonly feePpm: number;
   /** The fee of work that a relay brings; the same by default. */
   readonly relayedFeePpm?: number;
-  /** How long after a new tip work on the old one is still good, milliseconds. */
+  /** How long work on a block is still good after the chain has passed it, milliseconds. */
   readonly staleGraceMs: number;
   readonly limits: UsernameLimits;
 }
@@ -69,6 +70,8 @@ export type Prover = Pick<ShareProver, "prove" | "header" | "coinbase">;
 export interface JudgeModules {
   readonly chain: ChainView;
   readonly prover: Prover;
+  /** Judges the transactions behind jobs; without it they are taken on trust. */
+  readonly templates?: TemplateDesk | undefined;
   /** Milliseconds. */
   readonly now: () => number;
 }
@@ -77,6 +80,7 @@ export class ShareJudge {
   readonly #options: JudgeOptions;
   readonly #chain: ChainView;
   readonly #prover: Prover;
+  readonly #templates: TemplateDesk | undefined;
   readonly #now: () => number;
   readonly #seen = new SeenShares();
   /** By target byte: little-endian target, and difficulty. */
@@ -87,6 +91,7 @@ export class ShareJudge {
     this.#options = options;
     this.#chain = modules.chain;
     this.#prover = modules.prover;
+    this.#templates = modules.templates;
     this.#now = modules.now;
     const bytes = Array.from({ length: MAX_TARGET_BYTE + 1 }, (_, targetByte) => targetByte);
     this.#targets = bytes.map((targetByte) => targetBytes(shareTarget(targetByte, options.network)));
@@ -113,12 +118,13 @@ export class ShareJudge {
     const held = place === undefined ? undefined : slot.coinbases[place];
     const hash = held === undefined ? undefined : this.#hash(slot, held, share);
     const miner = session.usernames.resolve(share.username, this.#options.network, this.#options.limits);
-    let block: BlockCandidate | undefined;
-    if (held !== undefined && hash !== undefined && this.#isBlock(session, slot, parent, held, hash, now)) {
-      block = this.#candidate(session, slot, parent, held, hash, share, miner);
-    }
+    const isBlock = held !== undefined && hash !== undefined && this.#isBlock(session, slot, parent, held, hash, now);
+    if (!isBlock) return this.#decide(session, slot, parent, held, hash, share, miner, now);
+    // With an unknown parent hashes that meet the claimed bits may be cheap.
+    const overLimit = parent.childBits === undefined && !session.takeUnknownParentCandidate(now);
+    const block = overLimit ? undefined : this.#candidate(session, slot, parent, held, hash, share, miner);
     const verdict = this.#decide(session, slot, parent, held, hash, share, miner, now);
-    return block === undefined ? verdict : { ...verdict, block };
+    return block === undefined ? { ...verdict, overLimit: true } : { ...verdict, block };
   }
 
   /** Take an accepted share out of the memory of seen ones, because it could not be stored: the gateway may send it again. */
@@ -158,13 +164,22 @@ export class ShareJudge {
     const late = this.#hashError(share, hash) ?? this.#staleError(slot, parent, hash, now);
     if (late !== undefined) return refused(late);
     if (!this.#seen.addTo(slot.round, hash)) return refused(refusal("duplicate", "this share was sent before"));
-    slot.parent ??= this.#chain.parent(slot.job.prevhash, parent.height);
+    if (slot.parent === undefined && session.takeUnknownParent(now)) {
+      slot.parent = this.#chain.parent(slot.job.prevhash, parent.height, session.proven);
+    }
     if (slot.parent === undefined) {
       this.#seen.forget(slot.job.prevhash, hash);
       return refused(refusal("other", "too many parents are waiting that the node does not know"));
     }
+    // Subsidy-only work has no transactions: there is nothing in it but the coinbase.
+    const template = share.subsidyOnly ? undefined : (slot.template ?? this.#open(session, slot, share.jobId, slot.parent));
+    if (template?.state === "unsound") {
+      this.#seen.forget(slot.job.prevhash, hash);
+      return refused(refusal("other", `the job's transactions are refused: ${template.why ?? "unsound"}`));
+    }
     const split = findings.split;
     session.payee = miner.account;
+    if (slot.parent.state !== "unknown") session.noteGoodShare();
     return {
       kind: "accepted",
       share: {
@@ -184,9 +199,27 @@ export class ShareJudge {
         coinbaseId: share.coinbaseId,
         height: slot.job.height,
         tentative: slot.parent.state === "unknown",
+        templateId: template?.state === "pending" ? template.id : undefined,
+        late: parent.state === "stale" && parent.staleSince !== undefined && this.#chain.reachable,
         receivedAt: now,
       },
     };
+  }
+
+  /** Hands a job to the desk. Must follow the `prove` of the share that opens it: header and coinbase are the prover's last. */
+  #open(session: WorkSession, slot: JobSlot, jobId: number, parent: Parent): JobTemplate | undefined {
+    if (this.#templates === undefined || session.source === undefined) return undefined;
+    slot.template = this.#templates.open({
+      sessionId: session.sessionId,
+      jobId,
+      jobSerial: slot.serial,
+      job: slot.job,
+      coinbase: this.#prover.coinbase(),
+      header: this.#prover.header(),
+      parent,
+      source: session.source,
+    });
+    return slot.template;
   }
 
   /** The header's hash in the prover's own buffer, good until its next call; undefined when the parts can't make one. */
@@ -213,7 +246,7 @@ export class ShareJudge {
 
   /**
    * Whether the hash meets the target that the node wants of a block here, and the block is the pool's. Off the tip that target must be near
-   * the tip's; on a parent that the node doesn't know only the wire's bits are there, and a session gets few tries.
+   * the tip's; on a parent that the node doesn't know only the wire's bits are there.
    */
   #isBlock(session: WorkSession, slot: JobSlot, parent: Parent, held: HeldCoinbase, hash: Uint8Array, now: number): boolean {
     const bits = parent.childBits ?? slot.job.nbits;
@@ -224,8 +257,7 @@ export class ShareJudge {
     }
     if (slot.blockTarget === undefined || !meetsTarget(hash, slot.blockTarget)) return false;
     if (parent.state !== "tip" && !this.#plausible(bits)) return false;
-    if (!isOfPool(held, this.#findings(session, slot, held, now), this.#payoutScripts(now))) return false;
-    return parent.childBits !== undefined || session.takeUnknownParentCandidate(now);
+    return isOfPool(held, this.#findings(session, slot, held, now), this.#payoutScripts(now));
   }
 
   #plausible(bits: number): boolean {
@@ -302,6 +334,7 @@ export class ShareJudge {
 
   #staleError({ job }: JobSlot, parent: Parent, hash: Uint8Array, now: number): Refusal | undefined {
     const { state } = parent;
+    if (state === "invalid") return refusal("stale", "the node refuses the parent, or never heard of it");
     if (state === "tip" || !this.#chain.reachable) return undefined;
     const tip = this.#chain.tip();
     if (state === "unknown") {
@@ -309,11 +342,13 @@ export class ShareJudge {
       if (tip === undefined || job.height >= tip.height) return undefined;
       return refusal("stale", `height ${job.height} on a parent that the node does not know, its tip is at ${tip.height}`);
     }
-    if (state === "stale" && now - (parent.staleSince ?? 0) <= this.#options.staleGraceMs) return undefined;
+    // While the chain is no higher than the parent it may still win.
+    if (parent.staleSince === undefined) return undefined;
+    const passedFor = now - parent.staleSince;
+    if (passedFor <= this.#options.staleGraceMs) return undefined;
     // The share that made the tip comes after the news of it.
     if (tip !== undefined && sameBytes(tip.hash, hash)) return undefined;
-    if (state === "invalid") return refusal("stale", "the node refuses the parent, or never heard of it");
-    return refusal("stale", `the node has had a better tip for ${now - (parent.staleSince ?? 0)} ms`);
+    return refusal("stale", `the chain passed the parent ${passedFor} ms ago`);
   }
 }
 

@@ -12,7 +12,7 @@ import { HeldCoinbase } from "./coinbase.js";
 import { COINBASES_PER_JOB, coinbasePlace } from "./kinds.js";
 import { DifficultyMinimum } from "./minimum.js";
 import { type Refusal, refusal } from "./refusal.js";
-import type { OfferedSplit, Parent } from "./types.js";
+import type { JobTemplate, OfferedSplit, Parent, TransactionSource } from "./types.js";
 import { Usernames } from "./username.js";
 
 /**
@@ -26,6 +26,10 @@ const HASH_BYTES = 32;
 /** Block candidates on parents that the node does not know: so many in so long. Hashes that meet the claimed bits may be cheap there. */
 const UNKNOWN_PARENT_CANDIDATES = 8;
 const UNKNOWN_PARENT_WINDOW_MS = 60_000;
+/** Such parents that one session may bring in that time: the chain holds a bounded number for all. An honest gateway is ahead by one. */
+const UNKNOWN_PARENTS = 16;
+/** Accepted shares on parents that the node knows, after which a session is no stranger: more work than filling its share of the room takes. */
+const PROVEN_SHARES = 100;
 
 /** One filling of a job slot. */
 export class JobSlot {
@@ -45,6 +49,8 @@ export class JobSlot {
   readonly coinbases: (HeldCoinbase | undefined)[] = new Array<HeldCoinbase | undefined>(COINBASES_PER_JOB).fill(undefined);
   /** Set by the judge when the chain told of it. */
   parent: Parent | undefined;
+  /** Set by the judge at the first share that is good for everything else, where templates are judged. */
+  template: JobTemplate | undefined;
   /** The compact target that `blockTarget` was worked out from. */
   blockBits: number | undefined;
   /** Little-endian target of a block on the parent; undefined for bits that no target has. */
@@ -91,6 +97,10 @@ export class WorkSession {
   readonly usernames = new Usernames();
   /** Script of the account that had a share accepted last: whom a split pays where the scheme pays the finder. */
   payee: Uint8Array | undefined;
+  /** Where the transactions of its jobs are had; set by `gateway`. */
+  source: TransactionSource | undefined;
+  /** Parent of the job that was sent or announced last: what the gateway works on now, as far as it has told. */
+  latestPrevhash: Uint8Array | undefined;
   readonly #minimum: DifficultyMinimum;
   readonly #head: () => bigint;
   readonly #slots: (JobSlot | undefined)[] = new Array<JobSlot | undefined>(JOB_COUNT).fill(undefined);
@@ -100,6 +110,8 @@ export class WorkSession {
   #serial = 0;
   #unknownSince = 0;
   #unknownCandidates = 0;
+  #unknownParents = 0;
+  #goodShares = 0;
 
   constructor(init: WorkSessionInit) {
     this.sessionId = init.sessionId;
@@ -176,30 +188,61 @@ export class WorkSession {
     if (share.coinbase !== undefined) this.#hold(share.jobId, share.coinbase);
   }
 
-  /** Keep a job that is announced before its first share. */
-  announce(announcement: JobAnnouncement): void {
-    this.#fill(announcement.jobId, announcement.job);
-    for (const coinbase of announcement.coinbases) this.#hold(announcement.jobId, coinbase);
+  /**
+   * Keep a job that is announced before its first share, as if that had brought it. Its template is not judged before that share: an
+   * announcement costs its sender nothing.
+   *
+   * @returns false when a part of it can't be kept: a job id that no slot has, or a coinbase id that no kind has
+   */
+  announce({ jobId, job, coinbases }: JobAnnouncement): boolean {
+    this.#fill(jobId, job);
+    let kept = jobId < JOB_COUNT;
+    for (const coinbase of coinbases) kept = this.#hold(jobId, coinbase) && kept;
+    return kept;
   }
 
   /** Whether a candidate on a parent that the node does not know may be taken now (milliseconds); counts it when so. */
   takeUnknownParentCandidate(now: number): boolean {
-    if (now - this.#unknownSince >= UNKNOWN_PARENT_WINDOW_MS) {
-      this.#unknownSince = now;
-      this.#unknownCandidates = 0;
-    }
+    this.#renewUnknown(now);
     if (this.#unknownCandidates >= UNKNOWN_PARENT_CANDIDATES) return false;
     this.#unknownCandidates++;
     return true;
   }
 
+  /** Whether the node may be asked for one more parent that it has not told of (milliseconds); counts it when so. */
+  takeUnknownParent(now: number): boolean {
+    this.#renewUnknown(now);
+    if (this.#unknownParents >= UNKNOWN_PARENTS) return false;
+    this.#unknownParents++;
+    return true;
+  }
+
+  /** Whether it has done enough work on parents that the node knows. */
+  get proven(): boolean {
+    return this.#goodShares >= PROVEN_SHARES;
+  }
+
+  /** Counts an accepted share on such a parent. */
+  noteGoodShare(): void {
+    this.#goodShares++;
+  }
+
+  #renewUnknown(now: number): void {
+    if (now - this.#unknownSince < UNKNOWN_PARENT_WINDOW_MS) return;
+    this.#unknownSince = now;
+    this.#unknownCandidates = 0;
+    this.#unknownParents = 0;
+  }
+
   #fill(jobId: number, section: JobSection): void {
     if (jobId < 0 || jobId >= JOB_COUNT) return;
     const before = this.#slots[jobId];
-    // The same job again (after a reconnect) was first seen when it was first seen; it keeps its pin and its split.
-    const again = before !== undefined && sameJob(before.job, section) ? before : undefined;
-    const namedSplit = again?.namedSplit ?? this.#named(section);
-    this.#slots[jobId] = new JobSlot(section, ++this.#serial, namedSplit, again?.pin ?? this.#head());
+    // The same job again (after a reconnect, or after it was announced) was first seen when it was first seen: it keeps its pin, its split,
+    // what is known of its transactions, and the coinbases that came before, since each is sent only once.
+    if (before === undefined || !sameJob(before.job, section)) {
+      this.#slots[jobId] = new JobSlot(section, ++this.#serial, this.#named(section), this.#head());
+    }
+    this.latestPrevhash = this.#slots[jobId]?.job.prevhash;
   }
 
   #named(section: JobSection): OfferedSplit | undefined {
@@ -208,10 +251,12 @@ export class WorkSession {
     return split;
   }
 
-  #hold(jobId: number, section: CoinbaseSection): void {
+  #hold(jobId: number, section: CoinbaseSection): boolean {
     const place = coinbasePlace(section.coinbaseId);
     const slot = this.#slots[jobId];
-    if (slot !== undefined && place !== undefined) slot.coinbases[place] = new HeldCoinbase(section);
+    if (slot === undefined || place === undefined) return false;
+    slot.coinbases[place] = new HeldCoinbase(section);
+    return true;
   }
 }
 
@@ -221,7 +266,11 @@ function sameJob(a: JobSection, b: JobSection): boolean {
     a.coinbaseValue === b.coinbaseValue &&
     a.height === b.height &&
     a.nbits === b.nbits &&
+    a.targetByteIndex === b.targetByteIndex &&
     a.transactionCount === b.transactionCount &&
+    a.totalWeight === b.totalWeight &&
+    a.totalSize === b.totalSize &&
+    a.totalSigops === b.totalSigops &&
     sameBytes(a.prevhash, b.prevhash) &&
     sameBytes(a.branches, b.branches)
   );

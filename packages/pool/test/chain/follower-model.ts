@@ -167,6 +167,8 @@ export class ModelBooks implements ChainBooks {
   readonly coins = new Set<string>();
   /** Prime ids of the pool's sessions. */
   readonly ours = new Set([1, 2, 3]);
+  /** Blocks that sessions have handed in, display order, and whether they are theirs. */
+  readonly claims = new Map<string, boolean>();
   #busy = false;
 
   cursor(): ChainPosition | undefined {
@@ -209,6 +211,23 @@ export class ModelBooks implements ChainBooks {
       this.rows.push({ position: { height: block.height, hash: block.hash }, made, spent, outcome });
       this.blocks.push(block);
       return { outcome, received: BigInt(received.length), paid: 0n, claimed: false };
+    });
+  }
+
+  claimedReceipts(): Promise<ChainPosition[]> {
+    return this.#transact("claimedReceipts", () =>
+      this.rows.flatMap(({ position, outcome }) => (outcome === "receipt" && this.claims.has(reverseHex(position.hash)) ? [position] : [])),
+    );
+  }
+
+  attribute({ hash, height, prevhash }: ChainBlock): Promise<Connected | undefined> {
+    return this.#transact("attribute", () => {
+      const place = this.rows.findIndex(({ position }) => same(position.hash, hash) && position.height === height);
+      const row = this.rows[place];
+      if (row?.outcome !== "receipt" || !same(this.rows[place - 1]!.position.hash, prevhash)) return undefined;
+      const outcome = this.claims.get(reverseHex(hash)) === true ? "paid" : "receipt";
+      this.rows[place] = { ...row, outcome };
+      return { outcome, received: 1n, paid: 0n, claimed: outcome === "paid" };
     });
   }
 

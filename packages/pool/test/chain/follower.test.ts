@@ -539,6 +539,78 @@ describe("failures", () => {
   });
 });
 
+describe("a claim that comes after its block", () => {
+  const late = async (): Promise<ModelBlock> => {
+    await world.started();
+    const block = world.node.mine({ primeId: 99, outputs: [pool] });
+    world.node.mine();
+    await world.settle();
+    expect(world.events).toEqual(["+21 receipt", "+22 none"]);
+    return block;
+  };
+  const outcome = (): string | undefined => world.books.rows[1]?.outcome;
+  const claim = async ({ hash }: ModelBlock, ours = true): Promise<void> => {
+    world.books.claims.set(hash, ours);
+    world.follower.expectClaim(Promise.resolve());
+    await world.settle();
+  };
+
+  it("has the block looked at again, once, and what it is counted", async () => {
+    const block = await late();
+    await claim(block);
+    expect(outcome()).toBe("paid");
+    expect(await world.figure("openprime_pool_blocks_total", { life: "paid" })).toBe(1);
+    expect(world.logs.saying("the claim of a block came after")).toMatchObject([{ height: 21, hash: block.hash, received: 1 }]);
+    await world.settle();
+    expect(world.books.calls.filter((call) => call === "attribute")).toHaveLength(1);
+    // Nobody asks as long as no further claim comes.
+    const asked = world.books.calls.filter((call) => call === "claimedReceipts").length;
+    world.node.mine();
+    await world.settle();
+    expect(world.books.calls.filter((call) => call === "claimedReceipts")).toHaveLength(asked);
+  });
+
+  it("is nothing when the block is none of the pool's, or has left the chain", async () => {
+    const block = await late();
+    await claim(block, false);
+    expect(outcome()).toBe("receipt");
+    world.node.branch(2, 3);
+    await claim(block);
+    expect(world.books.calls.filter((call) => call === "attribute")).toHaveLength(1);
+    world.inStep();
+  });
+
+  it("is found at the next start when the pool stopped before", async () => {
+    const block = await late();
+    world.books.claims.set(block.hash, true);
+    await world.follower.stop();
+    world.make();
+    await world.started();
+    expect(outcome()).toBe("paid");
+  });
+
+  it("is tried again when node or books fail, and given up when the node says that it has not the block", async () => {
+    const block = await late();
+    let failures = 2;
+    world.books.after = (method) => {
+      if (method === "attribute" && failures-- > 0) throw new Error("the answer was lost");
+    };
+    await claim(block);
+    expect(outcome()).toBe("paid");
+    expect(world.logs.saying("do not follow")).toHaveLength(1);
+
+    const next = world.node.mine({ primeId: 99, outputs: [pool] });
+    await world.settle();
+    world.node.forget(next);
+    await claim(next);
+    expect(world.books.rows.at(-1)?.outcome).toBe("receipt");
+    expect(world.logs.saying("stays nobody's")).toMatchObject([{ height: 23, error: expect.stringContaining("Block not found") }]);
+    world.node.mine();
+    await world.settle();
+    expect(world.books.cursor()?.height).toBe(24);
+  });
+});
+
 describe("before a block joins", () => {
   it("what was given to follow() is done; its failure is not the books'", async () => {
     await world.started();

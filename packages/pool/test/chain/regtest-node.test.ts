@@ -37,7 +37,7 @@ beforeAll(async () => {
   submitter = new BlockSubmitter(
     { dataDir, retryMs: 50 },
     {
-      node: client,
+      nodes: [{ name: "a", client }],
       log,
       metrics: new Registry(),
       poke: () => tracker.poke(),
@@ -131,7 +131,7 @@ it("a block with transactions is taken, becomes the tip, and is a duplicate the 
   const again = new BlockSubmitter(
     { dataDir },
     {
-      node: client,
+      nodes: [{ name: "a", client }],
       log,
       metrics: new Registry(),
       store: {

@@ -2,10 +2,10 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { merkleRoot, parseBlock, reverseHex, sha256d } from "@openprime/bitcoin";
+import { meetsTarget, merkleRoot, parseBlock, reverseHex, sha256d, targetBytes, targetFromBits } from "@openprime/bitcoin";
 import { Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type BlockOutcome, type BlockStore, BlockSubmitter } from "../../src/chain/index.js";
+import { type BlockOutcome, type BlockStore, BlockSubmitter, type BlockSubmitterOptions } from "../../src/chain/index.js";
 import { readSubmitAnswer } from "../../src/chain/submit-answer.js";
 import type { RecordedBlock } from "../../src/ledger/index.js";
 import type { BlockCandidate, Parent } from "../../src/work/index.js";
@@ -54,7 +54,10 @@ afterEach(async () => {
 });
 
 function make(poke = (): void => undefined): BlockSubmitter {
-  const submitter = new BlockSubmitter({ dataDir, retryMs: 1 }, { node: node.client(), store, log: logs.log, metrics: registry, poke });
+  const submitter = new BlockSubmitter(
+    { dataDir, retryMs: 1 },
+    { nodes: [{ name: "a", client: node.client() }], store, log: logs.log, metrics: registry, poke },
+  );
   submitters.push(submitter);
   return submitter;
 }
@@ -70,8 +73,13 @@ function transaction(): Uint8Array {
   ]);
 }
 
-function candidate(transactions: readonly Uint8Array[], parentState: Parent["state"] = "tip", jobSerial = 1): BlockCandidate {
-  const commitment = Buffer.concat([Buffer.from("6a24aa21a9ed", "hex"), randomBytes(32)]);
+function candidate(
+  transactions: readonly Uint8Array[],
+  parentState: Parent["state"] = "tip",
+  jobSerial = 1,
+  witnesses: Uint8Array = randomBytes(32),
+): BlockCandidate {
+  const commitment = Buffer.concat([Buffer.from("6a24aa21a9ed", "hex"), witnesses]);
   const coinbase = Buffer.concat([
     Buffer.from("0100000001", "hex"),
     Buffer.alloc(32),
@@ -160,6 +168,42 @@ describe("a found block", () => {
         .map((raw) => Buffer.from(raw)),
     ).toEqual(transactions);
     expect(store.outcomes).toEqual([{ status: "accepted", detail: "accepted" }]);
+  });
+
+  it("may be one of many at once, without a warning about them", async () => {
+    const warnings: string[] = [];
+    const note = ({ name }: Error): void => void warnings.push(name);
+    process.on("warning", note);
+    let answer = (): void => undefined;
+    node.hanging = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const submitter = make();
+    for (let i = 0; i < 200; i++) submitter.found(candidate([]), never);
+    await until(() => expect(node.held).toBeGreaterThan(0));
+    node.hanging = undefined;
+    answer();
+    await submitter.idle();
+    process.off("warning", note);
+    expect(store.outcomes).toHaveLength(200);
+    expect(warnings).toEqual([]);
+  });
+
+  it("does not hold the stop up while the node lets its submission hang", async () => {
+    let answer = (): void => undefined;
+    node.hanging = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const submitter = make();
+    const block = candidate([]);
+    submitter.found(block, never);
+    await until(() => expect(node.held).toBe(1));
+    const began = performance.now();
+    await submitter.stop();
+    // The client itself would have waited for 5 s.
+    expect(performance.now() - began).toBeLessThan(4500);
+    expect(await files()).toContain(`${reverseHex(block.hash)}.hex`);
+    answer();
   });
 
   it("is handled once, however often its share comes", async () => {
@@ -266,6 +310,203 @@ describe("the node's answer", () => {
     expect(readSubmitAnswer("bad-prevblk")).toEqual({ status: "rejected", detail: "bad-prevblk" });
   });
 });
+
+describe("several nodes", () => {
+  let other: FakeNode;
+  beforeEach(async () => {
+    other = await FakeNode.start();
+  });
+  afterEach(() => other.close());
+
+  function onBoth(options: Partial<BlockSubmitterOptions> = {}): BlockSubmitter {
+    const submitter = new BlockSubmitter(
+      { dataDir, retryMs: 1, ...options },
+      {
+        nodes: [
+          { name: "a", client: node.client() },
+          { name: "b", client: other.client() },
+        ],
+        ...{ store, log: logs.log, metrics: registry },
+      },
+    );
+    submitters.push(submitter);
+    return submitter;
+  }
+  const submissions = (of: FakeNode): number => of.calls.filter((call) => call === "submitblock").length;
+
+  it("get it at once, and each answers", async () => {
+    node.submit = () => "inconclusive";
+    const submitter = onBoth();
+    submitter.found(candidate([]), never);
+    await submitter.idle();
+    expect(store.outcomes).toEqual([{ status: "accepted", detail: "a: inconclusive; b: accepted" }]);
+    expect([submissions(node), submissions(other)]).toEqual([1, 1]);
+    expect(
+      logs
+        .saying("a node has answered")
+        .map(({ node, status }) => `${node} ${status}`)
+        .sort(),
+    ).toEqual(["a inconclusive", "b accepted"]);
+  });
+
+  it.each([
+    ["bad-cb-amount", null, "accepted"],
+    ["duplicate", "bad-cb-amount", "duplicate"],
+    ["inconclusive", "high-hash", "inconclusive"],
+    ["bad-cb-amount", "high-hash", "rejected"],
+  ])("that say %s and %s: it is %s", async (one, two, status) => {
+    node.submit = () => one;
+    other.submit = () => two;
+    const submitter = onBoth();
+    submitter.found(candidate([]), never);
+    await submitter.idle();
+    expect(store.outcomes).toEqual([{ status, detail: `a: ${one}; b: ${two ?? "accepted"}` }]);
+    expect(await files()).toHaveLength(status === "rejected" ? 1 : 0);
+  });
+
+  it("of which one is away: it is settled by the other, and the first gets it when it is back", async () => {
+    node.down = true;
+    const submitter = onBoth({ patienceMs: 20 });
+    submitter.found(candidate([]), never);
+    await submitter.idle();
+    expect(store.outcomes).toEqual([{ status: "accepted", detail: "a: no answer yet; b: accepted" }]);
+    expect(await files()).toEqual([]);
+    expect(logs.saying("tried further")).toMatchObject([{ nodes: ["a"] }]);
+    node.down = false;
+    await until(() => expect(submissions(node)).toBe(1));
+    expect(submissions(other)).toBe(1);
+  });
+
+  it("of which one is away for good: it is no longer tried after a bound", async () => {
+    node.down = true;
+    other.submit = () => "bad-cb-amount";
+    const submitter = onBoth({ lateMs: 60 });
+    submitter.found(candidate([]), never);
+    await submitter.idle();
+    // Refused by the one that answered: kept for a person to look at.
+    expect(store.outcomes).toEqual([{ status: "rejected", detail: "a: no answer yet; b: bad-cb-amount" }]);
+    expect(await files()).toEqual([expect.stringMatching(/rejected$/)]);
+    const said = logs.saying("did not answer").length;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(logs.saying("the node did not answer").length).toBeLessThanOrEqual(said);
+  });
+
+  it("that are all away: it is sent when one returns, also after a restart", async () => {
+    node.down = true;
+    other.down = true;
+    const block = candidate([]);
+    const first = onBoth({ patienceMs: 1 });
+    registry = new Registry();
+    first.found(block, never);
+    await until(() => expect(new Set(logs.saying("the node did not answer").map((line) => line.node))).toEqual(new Set(["a", "b"])));
+    await first.stop();
+    expect(await files()).toContain(`${reverseHex(block.hash)}.hex`);
+    const second = onBoth({ patienceMs: 1 });
+    expect(await second.start()).toBe(1);
+    other.down = false;
+    await second.idle();
+    expect(store.outcomes.map(({ status }) => status)).toEqual(["accepted"]);
+  });
+});
+
+describe("a race", () => {
+  /** The node takes the block, and stays with the one of that height that it had before. */
+  function race(block: BlockCandidate): string {
+    const rival = node.mine();
+    node.submit = () => {
+      node.add(reverseHex(block.hash), node.genesis, 1);
+      return "inconclusive";
+    };
+    return rival;
+  }
+
+  it("is won by asking the node to prefer the pool's block", async () => {
+    const block = candidate([]);
+    const rival = race(block);
+    node.prefers = true;
+    const submitter = make();
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(node.best).toBe(reverseHex(block.hash));
+    expect(store.outcomes).toEqual([{ status: "accepted", detail: `inconclusive, preferred to ${rival}` }]);
+    expect(logs.saying("is in a race")).toHaveLength(1);
+  });
+
+  it("is none between two blocks of the pool", async () => {
+    const [first, second] = [candidate([]), candidate([])];
+    node.prefers = true;
+    node.submit = (hex) => {
+      const hash = reverseHex(sha256d(Buffer.from(hex, "hex").subarray(0, 80)));
+      node.add(hash, node.genesis, 1);
+      if (node.best !== node.genesis) return "inconclusive";
+      node.best = hash;
+      return null;
+    };
+    const submitter = make();
+    submitter.found(first, never);
+    await submitter.idle();
+    submitter.found(second, never);
+    await submitter.idle();
+    expect(store.outcomes.map(({ status }) => status)).toEqual(["accepted", "inconclusive"]);
+    expect(node.best).toBe(reverseHex(first.hash));
+    expect(node.calls).not.toContain("preciousblock");
+  });
+
+  it("goes its way where the node has no such call", async () => {
+    const block = candidate([]);
+    const rival = race(block);
+    const submitter = make();
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(node.best).toBe(rival);
+    expect(store.outcomes).toEqual([{ status: "inconclusive", detail: "inconclusive" }]);
+    expect(logs.saying("was not asked to prefer")).toHaveLength(1);
+  });
+
+  it("is none when the node's best block is higher", async () => {
+    const block = candidate([]);
+    node.prefers = true;
+    race(block);
+    const best = node.mine();
+    const submitter = make();
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(node.best).toBe(best);
+    expect(node.calls).not.toContain("preciousblock");
+  });
+});
+
+describe("a block that looks invalid is submitted all the same, and it is said", () => {
+  it.each<[string, (block: BlockCandidate) => BlockCandidate, string]>([
+    ["without proof of work", (block) => block, "does not meet the target"],
+    ["with a target that is none", (block) => withBits(block, 0), "zero"],
+    ["with a commitment to other witnesses", (block) => withBits(block, 0x207fffff), "commits to other witnesses"],
+  ])("%s", async (_, change, words) => {
+    const block = change(withBits(candidate([]), 0x1d00ffff));
+    const submitter = make();
+    submitter.found(block, never);
+    await submitter.idle();
+    expect(store.outcomes.map(({ status }) => status)).toEqual(["accepted"]);
+    expect(logs.saying("looks invalid")).toMatchObject([{ fault: expect.stringContaining(words) as string }]);
+  });
+
+  it("and a sound one is not suspected", async () => {
+    const sound = withBits(candidate([], "tip", 1, sha256d(Buffer.alloc(64))), 0x207fffff);
+    const submitter = make();
+    submitter.found(sound, never);
+    await submitter.idle();
+    expect(logs.saying("looks invalid")).toEqual([]);
+  });
+});
+
+/** The same block with that target; on regtest's with proof of work. */
+function withBits(block: BlockCandidate, bits: number): BlockCandidate {
+  const header = Buffer.from(block.header);
+  header.writeUInt32LE(bits, 72);
+  const target = targetBytes(targetFromBits(0x207fffff));
+  for (let nonce = 0; bits === 0x207fffff && !meetsTarget(sha256d(header), target); nonce++) header.writeUInt32LE(nonce, 76);
+  return { ...block, header, hash: sha256d(header) };
+}
 
 describe("nothing is lost", () => {
   it("while the node is away: the block is submitted when it is back", async () => {

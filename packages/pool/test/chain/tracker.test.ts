@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { fromReverseHex, NETWORKS, type NetworkName, reverseHex } from "@openprime/bitcoin";
 import { Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ChainTracker, type ChainTrackerModules, type ChainTrackerOptions } from "../../src/chain/index.js";
+import { ChainTracker, type ChainTrackerModules, type ChainTrackerOptions, type OwnTemplate } from "../../src/chain/index.js";
 import type { Parent } from "../../src/work/index.js";
 import { FakeNode } from "./fake-node.js";
 import { type LogLines, logLines } from "./log-lines.js";
@@ -111,6 +111,24 @@ describe("start", () => {
     await tracker.stop();
     await expect(start).rejects.toMatchObject({ code: "stopped" });
   });
+
+  it("can be stopped while the node takes calls and answers none, before the start and after it", async () => {
+    let answer = (): void => undefined;
+    const hanging = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    const tracker = await started();
+    node.hanging = hanging;
+    const waiting = make({}, { metrics: new Registry() });
+    const start = waiting.start();
+    tracker.poke();
+    await until(() => expect(node.held).toBeGreaterThanOrEqual(2));
+    await waiting.stop();
+    await tracker.stop();
+    await expect(start).rejects.toMatchObject({ code: "stopped" });
+    expect(logs.saying("does not answer")).toEqual([]);
+    answer();
+  }, 4000);
 });
 
 function node_genesis(): string {
@@ -148,6 +166,54 @@ describe("tips", () => {
     expect(logs.saying("another branch").length).toBe(2);
   });
 
+  it("of one height are both good until the chain passes them", async () => {
+    const tracker = await started();
+    const base = node.best;
+    await isTip(tracker, node.mine(base));
+    const first = tracker.tip()!;
+    clock = 2_000_000;
+    await isTip(tracker, node.mine(base));
+    const second = tracker.tip()!;
+    expect(first).toMatchObject({ state: "stale", staleSince: undefined });
+    clock = 3_000_000;
+    await isTip(tracker, node.mine(reverseHex(first.hash)));
+    expect(first).toMatchObject({ state: "stale", staleSince: 3_000_000 });
+    expect(second).toMatchObject({ state: "stale", staleSince: 3_000_000 });
+    // The chain falls back to their height: the other may win again.
+    node.best = reverseHex(second.hash);
+    await until(() => expect(tracker.tip()).toBe(second));
+    expect(first).toMatchObject({ state: "stale", staleSince: undefined });
+  });
+
+  it("that the node calls invalid are left as such, with all down to the fork", async () => {
+    const tracker = await started();
+    const base = node.best;
+    const parents: Parent[] = [];
+    for (let i = 0; i < 3; i++) {
+      await isTip(tracker, node.mine());
+      parents.push(tracker.tip()!);
+    }
+    node.invalid = new Set([node.best]);
+    node.best = base;
+    await until(() => expect(parents.map(({ state }) => state)).toEqual(["invalid", "invalid", "invalid"]));
+    expect(parents.map(({ staleSince }) => staleSince)).toEqual([undefined, undefined, undefined]);
+    // Reconsidered: it is the tip again, as the same object.
+    node.best = reverseHex(parents[2]!.hash);
+    await until(() => expect(tracker.tip()).toBe(parents[2]));
+    expect(parents[2]!.state).toBe("tip");
+  });
+
+  it("that a node merely does not have yet stay good until the chain has passed them", async () => {
+    const tracker = await started();
+    const base = node.best;
+    await isTip(tracker, node.mine());
+    const left = tracker.tip()!;
+    node.best = base;
+    await isTip(tracker, base);
+    await until(() => expect(node.calls).toContain("getchaintips"));
+    expect(left).toMatchObject({ state: "stale", staleSince: undefined });
+  });
+
   it("sees a block between two polls as stale when work on it comes", async () => {
     const tracker = await started();
     const between = node.block();
@@ -161,7 +227,7 @@ describe("tips", () => {
     let told: (hash: Uint8Array) => void = () => undefined;
     let ended = false;
     const tracker = await started(
-      { pollMs: 3_600_000, zmqHashBlock: "tcp://node" },
+      { pollMs: 3_600_000, zmqHashBlocks: ["tcp://node"] },
       {
         subscribe: (endpoint, onHash) => {
           expect(endpoint).toBe("tcp://node");
@@ -218,7 +284,28 @@ describe("unknown parents", () => {
     const fork = node.block(node.genesis);
     const parent = tracker.parent(fromReverseHex(fork), 1)!;
     await until(() => expect(known).toEqual([parent]));
+    // A rival of the tip: whether it or the tip wins is open.
+    expect(parent).toMatchObject({ state: "stale", staleSince: undefined });
+    clock += 1000;
+    await isTip(tracker, node.mine());
     expect(parent).toMatchObject({ state: "stale", staleSince: clock });
+    const uncle = node.block(node.genesis);
+    const deep = tracker.parent(fromReverseHex(uncle), 1)!;
+    clock += 1000;
+    await until(() => expect(deep).toMatchObject({ state: "stale", staleSince: clock }));
+  });
+
+  it("a rival that the node calls invalid is invalid, and its tentative shares are void", async () => {
+    const tracker = await started();
+    await isTip(tracker, node.mine());
+    const rival = node.block(node.genesis);
+    node.invalid = new Set([rival]);
+    const invalid: Parent[] = [];
+    tracker.onParentInvalid((parent) => invalid.push(parent));
+    const parent = tracker.parent(fromReverseHex(rival), 1)!;
+    await until(() => expect(invalid).toEqual([parent]));
+    expect(parent.state).toBe("invalid");
+    expect(logs.saying("calls this parent invalid")).toHaveLength(1);
   });
 
   it("one that lies deep is stale for longer than any grace", async () => {
@@ -271,10 +358,12 @@ describe("unknown parents", () => {
     expect(parent.state).toBe("tip");
   });
 
-  it("are bounded, and room is made when some are settled", async () => {
+  it("are bounded, with room that strangers can't take, and room is made when some are settled", async () => {
     const tracker = await started();
-    for (let i = 0; i < 128; i++) expect(tracker.parent(randomBytes(32), 1)).toBeDefined();
+    for (let i = 0; i < 64; i++) expect(tracker.parent(randomBytes(32), 1)).toBeDefined();
     expect(tracker.parent(randomBytes(32), 1)).toBeUndefined();
+    for (let i = 0; i < 64; i++) expect(tracker.parent(randomBytes(32), 1, true)).toBeDefined();
+    expect(tracker.parent(randomBytes(32), 1, true)).toBeUndefined();
     clock += 60_000;
     await until(() => expect(tracker.parent(randomBytes(32), 1)).toBeDefined());
   });
@@ -321,6 +410,28 @@ describe("a node that goes away", () => {
     node.chain = "regtest";
     await isTip(tracker, node.genesis);
     await until(() => expect(tracker.reachable).toBe(true));
+  });
+});
+
+describe("the node's own template", () => {
+  it("is told with its transactions, at the start and at each tip", async () => {
+    node.template = { bits: "207fffff", fees: [5, 7], subsidy: 1000 };
+    const tracker = make();
+    const told: OwnTemplate[] = [];
+    const end = tracker.onOwnTemplate((template) => told.push(template));
+    await tracker.start();
+    expect(told).toMatchObject([{ prevhash: fromReverseHex(node.best), height: 1, value: 1012n, weight: 800 }]);
+    expect(told[0]!.transactions.map(({ fee, weight }) => [fee, weight])).toEqual([
+      [5n, 400],
+      [7n, 400],
+    ]);
+    const hash = node.mine();
+    await isTip(tracker, hash);
+    expect(told.at(-1)!.prevhash).toEqual(fromReverseHex(hash));
+    end();
+    const { length } = told;
+    await isTip(tracker, node.mine());
+    expect(told.length).toBe(length);
   });
 });
 

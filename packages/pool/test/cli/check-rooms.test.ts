@@ -87,7 +87,7 @@ describe("scripts/check-rooms.mjs", () => {
     const refused = spawnSync(process.execPath, [script, bad], { encoding: "utf8" });
     expect(refused.status).toBe(1);
     expect(refused.stderr.trim().split("\n").sort()).toEqual([
-      "packages/datum/src/b.ts:1: packages/datum/src imports pg; allowed libraries: @noble/ciphers, libsodium-wrappers, sodium-native",
+      "packages/datum/src/b.ts:1: packages/datum/src imports pg; allowed libraries: @noble/ciphers, @noble/hashes, libsodium-wrappers, sodium-native",
       "packages/rewards/src/a.ts:1: packages/rewards/src imports node:fs; allowed modules of Node.js: none",
       "packages/rewards/src/a.ts:2: packages/rewards/src imports pg; allowed libraries: none",
       "rooms: 3 imports not allowed",

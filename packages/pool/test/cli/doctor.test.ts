@@ -1,4 +1,4 @@
-import { chmodSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -8,9 +8,9 @@ import { describe, expect, it } from "vitest";
 import { resolveConfig } from "../../src/cli/config/index.js";
 import { doctor } from "../../src/cli/doctor/doctor.js";
 import { checkListener } from "../../src/cli/doctor/listener.js";
-import { checkClock, checkCrypto, checkDisk, checkNodeVersion, checkProver } from "../../src/cli/doctor/machine.js";
+import { checkClock, checkCrypto, checkDisk, checkNodeVersion, checkProver, checkPublished } from "../../src/cli/doctor/machine.js";
 import { type Check, checkLines } from "../../src/cli/doctor/report.js";
-import { checkBitcoinNode, checkDatabase, checkZmq, serverVerdict } from "../../src/cli/doctor/services.js";
+import { checkBitcoinNode, checkBitcoinNodes, checkDatabase, checkZmq, serverVerdict } from "../../src/cli/doctor/services.js";
 import { createKeyFile, type PoolKey } from "../../src/cli/keys.js";
 import { ADDRESS, capture, closedPort, folder, listening } from "./support.js";
 
@@ -203,21 +203,24 @@ describe("checkBitcoinNode", () => {
 
   it("takes a synced node of the right network", async () => {
     const config = await node({ getblockchaininfo: CHAIN, getblocktemplate: template(NOW / 1000) });
-    expect(statuses(await checkBitcoinNode(config, () => NOW))).toEqual(["node OK", "clock.node OK"]);
+    expect(statuses(await checkBitcoinNode("node", config, () => NOW))).toEqual(["node OK", "clock.node OK"]);
   });
 
   it("does without a template", async () => {
-    expect(statuses(await checkBitcoinNode(await node({ getblockchaininfo: CHAIN }), () => NOW))).toEqual(["node OK", "clock.node OK"]);
+    expect(statuses(await checkBitcoinNode("node", await node({ getblockchaininfo: CHAIN }), () => NOW))).toEqual([
+      "node OK",
+      "clock.node OK",
+    ]);
   });
 
   it("tells another network, a node that syncs, and one that lets nobody in", async () => {
     const regtest = await node({ getblockchaininfo: { ...CHAIN, chain: "regtest" } });
-    expect(await checkBitcoinNode(regtest, () => NOW)).toMatchObject([
+    expect(await checkBitcoinNode("node", regtest, () => NOW)).toMatchObject([
       { status: "FAIL", message: expect.stringContaining('"regtest"') as string },
     ]);
     const syncing = await node({ getblockchaininfo: { ...CHAIN, blocks: 5, initialblockdownload: true } });
-    expect(statuses(await checkBitcoinNode(syncing, () => NOW))).toContain("node WARN");
-    const [refused] = await checkBitcoinNode(await node({ getblockchaininfo: CHAIN }, 401), () => NOW);
+    expect(statuses(await checkBitcoinNode("node", syncing, () => NOW))).toContain("node WARN");
+    const [refused] = await checkBitcoinNode("node", await node({ getblockchaininfo: CHAIN }, 401), () => NOW);
     expect(refused).toMatchObject({ status: "FAIL", todo: expect.stringContaining("node.cookieFile") as string });
     expect(refused?.message).not.toContain("hunter2");
   });
@@ -225,11 +228,11 @@ describe("checkBitcoinNode", () => {
   it("tells an absent node and an absent cookie", async () => {
     const url = `http://127.0.0.1:${await closedPort()}`;
     const absent = resolveConfig({ pool: { payoutAddress: ADDRESS }, node: { url } }, "/");
-    expect(await checkBitcoinNode(absent, () => NOW)).toMatchObject([
+    expect(await checkBitcoinNode("node", absent, () => NOW)).toMatchObject([
       { status: "FAIL", todo: expect.stringContaining("start the node") as string },
     ]);
     const cookie = resolveConfig({ pool: { payoutAddress: ADDRESS }, node: { url, cookieFile: join(folder(), ".cookie") } }, "/");
-    expect(await checkBitcoinNode(cookie, () => NOW)).toMatchObject([
+    expect(await checkBitcoinNode("node", cookie, () => NOW)).toMatchObject([
       { status: "FAIL", todo: expect.stringContaining("cookie") as string },
     ]);
   });
@@ -240,7 +243,22 @@ describe("checkBitcoinNode", () => {
     ["behind the median time", NOW / 1000, NOW - 2 * 3_600_000, "FAIL"],
   ])("tells a clock %s", async (_, curtime, now, status) => {
     const config = await node({ getblockchaininfo: CHAIN, getblocktemplate: template(curtime) });
-    expect(statuses(await checkBitcoinNode(config, () => now))).toEqual(["node OK", `clock.node ${status}`]);
+    expect(statuses(await checkBitcoinNode("node", config, () => now))).toEqual(["node OK", `clock.node ${status}`]);
+  });
+});
+
+describe("checkBitcoinNodes", () => {
+  it("checks each by its place in the file", async () => {
+    const good = await node({ getblockchaininfo: CHAIN });
+    const other = `http://127.0.0.1:${await closedPort()}`;
+    const nodes = [{ url: other, user: "pool", password: "hunter2", zmqHashblock: "tcp://no such host:1" }];
+    const checks = await checkBitcoinNodes({ ...good, nodes: [good.node, ...nodes] }, () => NOW);
+    expect(checks.map((check) => `${check.name} ${check.status}`)).toEqual([
+      ...["node OK", "clock.node OK", "node.zmq OK"],
+      ...["nodes.1 FAIL", "nodes.1.zmq WARN"],
+    ]);
+    expect(checks.at(-1)?.todo).toContain("nodes.1.zmqHashblock");
+    expect(JSON.stringify(checks)).not.toContain("hunter2");
   });
 });
 
@@ -252,11 +270,14 @@ describe("checkZmq", () => {
   });
 
   it("does without", async () => {
-    expect(await checkZmq(settings())).toMatchObject({ status: "OK", message: expect.stringContaining("every 0.5 s") as string });
+    expect(await checkZmq("node.zmq", settings())).toMatchObject({
+      status: "OK",
+      message: expect.stringContaining("every 0.5 s") as string,
+    });
   });
 
   it("warns of an endpoint that can't be used", async () => {
-    expect(await checkZmq(settings("tcp://no such host:1"))).toMatchObject({
+    expect(await checkZmq("node.zmq", settings("tcp://no such host:1"))).toMatchObject({
       status: "WARN",
       message: expect.stringContaining("every 0.5 s") as string,
     });
@@ -303,7 +324,29 @@ describe("openprime doctor", () => {
     const { checks } = JSON.parse(io.out()) as { checks: Check[] };
     expect(checks.filter((check) => check.status === "FAIL")).toEqual([]);
     expect(code).toBe(0);
-    expect(checks.map((check) => check.name)).toContain("disk");
+    expect(checks.map((check) => check.name)).toEqual(expect.arrayContaining(["disk", "publish"]));
+  });
+});
+
+describe("checkPublished", () => {
+  it("takes a folder that can be written, or be made", async () => {
+    const dir = folder();
+    expect(await checkPublished(dir)).toMatchObject({ status: "OK", message: `${dir} can be written` });
+    expect(await checkPublished(join(dir, "a", "b"))).toMatchObject({ status: "OK", message: `${join(dir, "a", "b")} can be made` });
+    expect(existsSync(join(dir, "a"))).toBe(false);
+  });
+
+  it("refuses what is no folder, or lies below none", async () => {
+    const file = join(folder(), "file");
+    writeFileSync(file, "");
+    expect(await checkPublished(file)).toMatchObject({ status: "FAIL", message: `${file} is no folder` });
+    expect(await checkPublished(join(file, "below"))).toMatchObject({ status: "FAIL", message: expect.stringContaining("ENOTDIR") });
+  });
+
+  it.skipIf(process.getuid?.() === 0)("refuses a folder of somebody else's", async () => {
+    const dir = folder();
+    chmodSync(dir, 0o500);
+    expect(await checkPublished(dir)).toMatchObject({ status: "FAIL", message: expect.stringContaining("EACCES") });
   });
 });
 

@@ -4,7 +4,7 @@ import { loadCrypto } from "@openprime/datum";
 import { describe, expect, it } from "vitest";
 import { ConfigError, loadConfig } from "../../src/cli/config/index.js";
 import { type InitOptions, init } from "../../src/cli/init.js";
-import { readKeyFile } from "../../src/cli/keys.js";
+import { readKeys } from "../../src/cli/keys.js";
 import { ADDRESS, capture, folder } from "./support.js";
 
 const crypto = await loadCrypto();
@@ -26,7 +26,7 @@ describe("openprime init", () => {
     expect(config.pool.payoutAddress).toBe(ADDRESS);
     expect(config.node.cookieFile).toBe("/home/pool/.bitcoin/.cookie");
     expect(config.warnings).toEqual([]);
-    const [key] = readKeyFile(config.keys.file, crypto);
+    const [key] = readKeys(config.keys, crypto);
     expect(told).toContain(key!.publicKey);
     expect(told).toContain(`openprime serve --config ${join(dir, "openprime.yaml")}`);
     for (const name of ["openprime.yaml", "openprime.keys.json"]) expect(statSync(join(dir, name)).mode & 0o777).toBe(0o600);

@@ -2,7 +2,6 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { addressKey } from "../../src/gateway/address-key.js";
 import { classify, firstLine, httpAnswer, stratumAnswer } from "../../src/gateway/first-bytes.js";
-import { FullSetRequests } from "../../src/gateway/full-set.js";
 import { LogLimiter } from "../../src/gateway/log-limiter.js";
 import { checkOptions, minimumTargetByte } from "../../src/gateway/options.js";
 import { RateWindow } from "../../src/gateway/rate-window.js";
@@ -140,13 +139,17 @@ describe("options", () => {
   const good = { host: "::", port: 0, payoutScript: new Uint8Array(22), tag: Buffer.from("OpenPrime"), minimumDifficulty: 1n, motd: "" };
 
   it("knows the target byte of a difficulty", () => {
-    expect([1n, 2n, 131_072n, 1n << 62n].map(minimumTargetByte)).toEqual([0, 1, 17, 62]);
+    expect([1n, 2n, 131_072n, 1n << 62n].map((difficulty) => minimumTargetByte(difficulty))).toEqual([0, 1, 17, 62]);
   });
 
   it.each([
     ["minimumDifficulty", { minimumDifficulty: 3n }],
     ["minimumDifficulty", { minimumDifficulty: 0n }],
     ["minimumDifficulty", { minimumDifficulty: 1n << 63n }],
+    ["minimumDifficultyCeiling", { minimumDifficultyCeiling: 3n }],
+    ["minimumDifficultyCeiling", { minimumDifficulty: 16n, minimumDifficultyCeiling: 8n }],
+    ["gatewaySharesPerMinute", { gatewaySharesPerMinute: 19 }],
+    ["gatewaySharesPerMinute", { gatewaySharesPerMinute: Number.NaN }],
     ["payoutScript", { payoutScript: new Uint8Array(65) }],
     ["payoutScript", { payoutScript: new Uint8Array(0) }],
     ["tag", { tag: new Uint8Array(84).fill(65) }],
@@ -156,65 +159,5 @@ describe("options", () => {
   ])("refuses a bad %s: %o", (option, change) => {
     expect(() => checkOptions(good)).not.toThrow();
     expect(() => checkOptions({ ...good, ...change })).toThrow(expect.objectContaining({ code: "gatewayOptions", option }));
-  });
-});
-
-describe("FullSetRequests", () => {
-  const reply = (jobId: number, transactions: Uint8Array[] = []): Parameters<FullSetRequests["reply"]>[0] => ({
-    type: "fullSet",
-    jobId,
-    transactions,
-  });
-
-  it("asks once for callers of the same filling, and answers all", async () => {
-    const requests = new FullSetRequests(1000, () => 1);
-    let asked = 0;
-    const both = [1, 2].map(() => requests.request(3, () => asked++));
-    expect(requests.outstanding).toBe(true);
-    expect(requests.reply(reply(4))).toBe(false);
-    expect(requests.reply(reply(3, [Uint8Array.of(1)]))).toBe(true);
-    expect(await Promise.all(both)).toEqual([[Uint8Array.of(1)], [Uint8Array.of(1)]]);
-    expect(asked).toBe(1);
-    expect(requests.outstanding).toBe(false);
-    expect(requests.reply(reply(3))).toBe(false);
-  });
-
-  it("refuses a reply for a slot that was filled anew, and asks again for the new filling", async () => {
-    let serial = 1;
-    const requests = new FullSetRequests(1000, () => serial);
-    let asked = 0;
-    const first = requests.request(3, () => asked++);
-    serial = 2;
-    const second = requests.request(3, () => asked++);
-    expect(asked).toBe(2);
-    requests.reply(reply(3));
-    await expect(first).rejects.toMatchObject({ code: "slotRefilled" });
-    expect(await second).toEqual([]);
-    // The second question is still to be answered, so its reply is no stranger's.
-    expect(requests.outstanding).toBe(true);
-    expect(requests.reply(reply(3))).toBe(true);
-    expect(requests.reply(reply(3))).toBe(false);
-  });
-
-  it("passes on what the gateway says, also under the slot 0xFF", async () => {
-    const requests = new FullSetRequests(1000, () => 1);
-    const first = requests.request(3, () => undefined);
-    requests.reply({ ...reply(0xff), error: "badJobIndex" });
-    await expect(first).rejects.toMatchObject({ code: "refused", message: expect.stringContaining("badJobIndex") });
-  });
-
-  it("gives up after the deadline and still knows the late reply", async () => {
-    const requests = new FullSetRequests(5, () => 1);
-    await expect(requests.request(3, () => undefined)).rejects.toMatchObject({ code: "timeout" });
-    expect(requests.outstanding).toBe(true);
-    expect(requests.reply(reply(3))).toBe(true);
-  });
-
-  it("ends all with the connection", async () => {
-    const requests = new FullSetRequests(1000, () => 1);
-    const first = requests.request(3, () => undefined);
-    requests.disconnect();
-    await expect(first).rejects.toMatchObject({ code: "disconnected" });
-    expect(requests.outstanding).toBe(false);
   });
 });

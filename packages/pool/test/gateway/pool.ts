@@ -9,9 +9,18 @@ import {
   type GatewayLimits,
   GatewayServer,
   type GatewayServerModules,
+  type GatewayServerOptions,
   type OpenedSession,
 } from "../../src/gateway/index.js";
-import { type BlockCandidate, type ChainView, type JudgedShare, type OfferedSplit, type Parent, ShareJudge } from "../../src/work/index.js";
+import {
+  type BlockCandidate,
+  type ChainView,
+  type JudgedShare,
+  type OfferedSplit,
+  type Parent,
+  ShareJudge,
+  type TemplateDesk,
+} from "../../src/work/index.js";
 import { type LogLines, logLines } from "../chain/log-lines.js";
 import { MINER_SCRIPT, NETWORK, POOL_SCRIPT, TAG } from "./work.js";
 
@@ -74,7 +83,13 @@ export class TestPool {
 
   static async start(
     limits: Partial<GatewayLimits> = {},
-    change: { keys?: LongTermKeys; host?: string; modules?: Partial<GatewayServerModules> } = {},
+    change: {
+      keys?: LongTermKeys;
+      host?: string;
+      options?: Partial<GatewayServerOptions>;
+      modules?: Partial<GatewayServerModules>;
+      templates?: TemplateDesk;
+    } = {},
   ): Promise<TestPool> {
     const pool = new TestPool(change.keys ?? generateLongTermKeys(crypto));
     const judge = new ShareJudge(
@@ -86,7 +101,7 @@ export class TestPool {
         staleGraceMs: 1000,
         limits: { accountsPerSession: 100, workersPerSession: 100 },
       },
-      { chain: pool.chain, prover: await ShareProver.create(), now: Date.now },
+      { chain: pool.chain, prover: await ShareProver.create(), templates: change.templates, now: Date.now },
     );
     pool.server = new GatewayServer(
       {
@@ -97,6 +112,7 @@ export class TestPool {
         minimumDifficulty: 1n,
         motd: "hello from the test",
         limits,
+        ...change.options,
       },
       {
         crypto,

@@ -1,4 +1,4 @@
-/** Work as a gateway makes it (DATUM.md section 10), for a chain that a test holds still: coinbase kind 0, shares that meet the least target. */
+/** Work as a gateway makes it (DATUM.md section 10), for a chain that a test holds still: coinbase kinds 0 and 1, shares that meet the least target. */
 import {
   foldBranches,
   meetsTarget,
@@ -10,7 +10,7 @@ import {
   shareTarget,
   targetBytes,
 } from "@openprime/bitcoin";
-import type { Share } from "@openprime/datum";
+import type { CoinbaserOutput, Share } from "@openprime/datum";
 import type { Parent } from "../../src/work/index.js";
 
 export const NETWORK = NETWORKS.regtest;
@@ -32,6 +32,8 @@ export interface WorkOptions {
   readonly payTo?: Uint8Array;
   readonly transactions?: readonly Uint8Array[];
   readonly username?: Uint8Array;
+  /** Makes a coinbase of kind 1 that pays it. */
+  readonly split?: { readonly coinbaserId: number; readonly outputs: readonly CoinbaserOutput[] };
 }
 
 export class GatewayWork {
@@ -66,10 +68,14 @@ export class GatewayWork {
     const coinb1 = Buffer.concat([start, beforeExtranonce]);
     const value = options.value ?? 5_000_000_000n;
     const commitment = Buffer.concat([Buffer.from("6a24aa21a9ed", "hex"), Buffer.alloc(32, jobId)]);
+    const payees = options.split?.outputs ?? [];
+    const rest = payees.reduce((left, payee) => left - payee.value, value);
+    const coinbaseId = options.split === undefined ? 0 : 1;
     const coinb2 = Buffer.concat([
       Buffer.from("ffffffff", "hex"),
-      Buffer.from([2]),
-      output(value, options.payTo ?? POOL_SCRIPT),
+      Buffer.from([payees.length + 2]),
+      ...payees.map((payee) => output(payee.value, payee.script)),
+      output(rest, options.payTo ?? POOL_SCRIPT),
       output(0n, commitment),
       Buffer.alloc(4),
     ]);
@@ -77,7 +83,7 @@ export class GatewayWork {
     this.#base = {
       type: "share",
       jobId,
-      coinbaseId: 0,
+      coinbaseId,
       isBlock: false,
       subsidyOnly: false,
       quickdiff: false,
@@ -94,7 +100,7 @@ export class GatewayWork {
         prevhash: options.parent.hash,
         targetByteIndex: start.length + beforeExtranonce.length - 3 - 7,
         nbits: options.nbits ?? options.parent.childBits ?? 0x1b00ffff,
-        coinbaserId: 0,
+        coinbaserId: options.split?.coinbaserId ?? 0,
         height,
         coinbaseValue: value,
         transactionCount: transactions.length,
@@ -103,7 +109,7 @@ export class GatewayWork {
         totalSigops: 4,
         branches: merkleBranches(transactions.map((raw) => parseTransaction(raw).txid)),
       },
-      coinbase: { coinbaseId: 0, coinb1, coinb2 },
+      coinbase: { coinbaseId, coinb1, coinb2 },
     };
   }
 

@@ -1,5 +1,4 @@
 /** Pay-per-share on a real database: what is posted for segments, through voids, failures and restarts, and the reserve. */
-import { perShare, tides } from "@openprime/rewards";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import {
@@ -11,7 +10,6 @@ import {
   type NewEntry,
   openDatabase,
   ShareCredits,
-  type ShareCreditsModules,
   ShareLog,
 } from "../../src/ledger/index.js";
 import { FakeBalances } from "./fake-balances.js";
@@ -21,8 +19,6 @@ import { append, hash, MemoryLogger, OPERATOR, script, share, temporaryDirectory
 const targets = (bits: number) => ({ difficultyOne: 2n ** 40n, target: BigInt(bits) });
 const WORTH: BlockWorth = { bits: 2 ** 20, subsidy: 2n ** 20n, averageFees: 0n };
 const RESERVE = 1_000_000_000n;
-
-const fpps = perShare("fpps");
 
 /** Writes credits as the money books do, and shows the balances. */
 class Poster implements CreditBooks {
@@ -104,23 +100,28 @@ describe("pay-per-share", () => {
     poster.failures = [];
   });
 
-  const open = (reserve = RESERVE, modules: Partial<ShareCreditsModules> = {}) =>
+  const open = (reserve = RESERVE) => openWith(reserve);
+  /** As under a scheme that does not pay per share. */
+  const openFinishing = () => openWith(undefined);
+  const openWith = (reserve: bigint | undefined) =>
     ShareCredits.open(
       { reserve, operatorScript: OPERATOR },
       {
         database,
         log,
-        scheme: fpps,
         money: poster,
         targets,
         logger,
         onStopped: (stopped) => stops.push(stopped),
-        ...modules,
       },
     );
   const add = (changes: Partial<LoggedShare> = {}) => append(log, share(`pps ${shares++}`, { feePpm: 0, ...changes }));
   const next = async (worth: BlockWorth | undefined = WORTH) => {
     await log.openSegment(hash("tip"), worth);
+    await credits.settled();
+  };
+  const nextUnpaid = async () => {
+    await log.openSegment(hash("tip"));
     await credits.settled();
   };
   const operator = () => log.directory.accountOf(OPERATOR)?.id as number;
@@ -270,10 +271,40 @@ describe("pay-per-share", () => {
     expect(stops).toEqual([true]);
   });
 
-  test("another scheme, no reserve, or a script that is not the operator's is refused", async () => {
-    expect(() => open(RESERVE, { scheme: tides() })).toThrow(RangeError);
+  test("under another scheme, which needs no reserve, what was left is still paid for and corrected, and nothing else", async () => {
+    const { segment } = log;
+    await add({ account: script("a"), weight: 100n, prevhash: hash("left"), tentative: true });
+    await add({ account: script("b"), weight: 11n });
+    await credits.close();
+    poster.add(operator(), -2n * RESERVE);
+    credits = await openFinishing();
+    await nextUnpaid();
+    expect((await entries(segment)).map(([, , , amount]) => amount)).toEqual([100n, 11n, -111n]);
+    expect(credits.accepting).toBe(true);
+    await add({ account: script("a"), weight: 5n, prevhash: hash("left"), tentative: true });
+    await nextUnpaid();
+    expect(await log.voidTentative(hash("left"))).toBe(2);
+    await credits.settled();
+    expect((await entries(segment)).map(([, , , amount]) => amount)).toEqual([100n, 11n, -111n, -100n, 100n]);
+    expect(await entries(segment + 1)).toEqual([]);
+    expect(credits.figures()).toMatchObject({ reserve: undefined, unposted: 0n, stopped: false });
+    poster.add(operator(), 2n * RESERVE);
+  });
+
+  test("a segment is corrected by its own worth, whatever the shares of the open one are worth", async () => {
+    const { segment } = log;
+    await next({ ...WORTH, averageFees: 2n ** 20n });
+    await add({ account: script("a"), weight: 100n });
+    await add({ account: script("a"), weight: 10n, prevhash: hash("fees"), tentative: true });
+    await next();
+    await log.voidTentative(hash("fees"));
+    await credits.settled();
+    expect((await entries(segment + 1)).map(([, , , amount]) => amount)).toEqual([220n, -220n, -20n, 20n]);
+  });
+
+  test("a reserve of nothing, or a script that is not the operator's, is refused", async () => {
     expect(() => open(0n)).toThrow(RangeError);
-    const modules = { database, log, scheme: fpps, money: poster, targets, logger };
+    const modules = { database, log, money: poster, targets, logger };
     expect(() => ShareCredits.open({ reserve: 1n, operatorScript: script("nobody") }, modules)).toThrow(RangeError);
   });
 
@@ -286,23 +317,36 @@ describe("pay-per-share", () => {
           who: fc.nat(3),
           weight: fc.bigInt(1n, 9999n),
           tentative: fc.boolean(),
+          templateId: fc.option(fc.bigInt(1n, 3n), { nil: undefined }),
         }),
       },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant("tip" as const), fees: fc.bigInt(0n, 2n ** 19n), lost: fc.boolean() }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant("void" as const) }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ kind: fc.constant("void" as const), template: fc.option(fc.bigInt(1n, 3n), { nil: undefined }) }),
+      },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant("restart" as const) }) },
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 25 }), async (steps) => {
         for (const entry of steps) {
           if (entry.kind === "share") {
-            const { who, weight, tentative } = entry;
-            await add({ account: script(who), weight, tentative, feePpm: who * 7000, prevhash: hash(tentative ? "trust" : "tip") });
+            const { who, weight, tentative, templateId } = entry;
+            await add({
+              account: script(who),
+              weight,
+              tentative,
+              templateId,
+              feePpm: who * 7000,
+              prevhash: hash(tentative ? "trust" : "tip"),
+            });
           } else if (entry.kind === "tip") {
             if (entry.lost) poster.failures.push("after");
             await log.openSegment(hash("tip"), { ...WORTH, averageFees: entry.fees });
-          } else if (entry.kind === "void") await log.voidTentative(hash("trust"));
-          else {
+          } else if (entry.kind === "void") {
+            const parent = hash(entry.template === 1n ? "tip" : "trust");
+            await (entry.template === undefined ? log.voidTentative(parent) : log.voidTemplate(entry.template, parent));
+          } else {
             await credits.close();
             credits = await open();
           }

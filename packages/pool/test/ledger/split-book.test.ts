@@ -1,5 +1,5 @@
 /** Splits over the durable log, sessions and blocks, on the embedded database. */
-import { perShare, type Scheme, solo, tides, type WindowWeights } from "@openprime/rewards";
+import { EMPTY_WINDOW, perShare, type Scheme, solo, tides, type WindowWeights } from "@openprime/rewards";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   checkBooks,
@@ -378,6 +378,35 @@ describe("split book", () => {
       expect((await open({}, { scheme })).preview(VALUE, PARENT)).toEqual(rows);
       expect(await total()).toBe(start);
     });
+
+    test("shares of segments that are paid one by one are in no window, followed or read, before or after they are taken back", async () => {
+      const worth = { bits: 1, subsidy: 1n, averageFees: 0n };
+      const blocks: Scheme = { ...windowed, window: { kind: "blocks", count: 2 } };
+      balances.blockWeights = [0n, 0n];
+      const [own, counting] = [await open(), await open({}, { scheme: blocks })];
+      const sizes = [1n, 1000n, 30_000n, 10n ** 9n];
+      const seen = (one: SplitBook) => [...sizes.map((units) => one.weigh(units)), one.earnings(VALUE, hash("elsewhere"))];
+      const before = [seen(own), seen(counting)];
+      await log.openSegment(hash("paid 1"), worth);
+      await addShares("paid 1", 9, (i) => ({ prevhash: hash(`paid ${i % 2}`), tentative: true, account: script(`paid ${i}`) }));
+      // One that is opened while such a segment is open, and one that reads it.
+      const during = await open();
+      await log.openSegment(hash("paid 2"), worth);
+      await addShares("paid 2", 3, () => ({ account: script("paid") }));
+      expect(await log.voidTentative(hash("paid 0"))).toBe(5);
+      now += 2000;
+      expect([seen(own), seen(counting)]).toEqual(before);
+      expect(seen(during)).toEqual(before[0]);
+      await log.openSegment(hash("not paid"));
+      await addShares("not paid", 3, () => ({ account: script("not paid") }));
+      expect(await log.voidTentative(hash("paid 1"))).toBe(4);
+      now += 2000;
+      const after = [seen(own), seen(counting)];
+      expect(after).not.toEqual(before);
+      expect([seen(during), seen(await open())]).toEqual([after[0], after[0]]);
+      expect(seen(await open({}, { scheme: blocks }))).toEqual(after[1]);
+      expect(logger.lines.filter(({ level }) => level === "error")).toEqual([]);
+    });
   });
 
   test("a window that shrinks for a moment lets nothing go that the one before it needs", async () => {
@@ -452,6 +481,38 @@ describe("split book", () => {
     const differences = await checkBooks(database);
     expect(new Set(differences.map(({ kind }) => kind))).toEqual(new Set(["sums", "void", "position"]));
   });
+});
+
+test("a log of segments that are paid one by one is an empty window, however many there are", async () => {
+  const home = temporaryDirectory();
+  const logger = new MemoryLogger();
+  const database = await openDatabase({ embedded: { dataDir: home.path } }, { log: logger });
+  const log = await ShareLog.open(database, { operatorScript: OPERATOR });
+  const open = () =>
+    SplitBook.open(
+      { dust: 546n, threshold: 546n, inactiveBlocks: 1000, mode: "direct", feePpm: 0 },
+      {
+        ...{ log, logger, scheme: windowed, balances: new FakeBalances(hash("no tip")), now: () => 0 },
+        targets: () => ({ difficultyOne: DIFFICULTY_ONE, target: DIFFICULTY_ONE / 10_000n }),
+        maxValue: () => 10n * VALUE,
+        payee: () => ({ dustLimit: 294n, legacySigops: false }),
+      },
+    );
+  await database.pool.query("UPDATE segments SET bits = 1, subsidy = 1, average_fees = 0");
+  for (let i = 0; i < 130; i++) await log.openSegment(hash("paid"), { bits: 1, subsidy: 1n, averageFees: 0n });
+  await append(log, share("paid"));
+  const followed = await open();
+  expect(followed.weigh(10_000n)).toEqual(EMPTY_WINDOW);
+  // More than one read of segments that count, the last of them full.
+  for (let i = 0; i < 256; i++) await log.openSegment(hash("tip"));
+  await append(log, share("counts"));
+  for (const book of [followed, await open()]) {
+    expect(book.weigh(10_000n)).toMatchObject({ totalWeight: 1024n, complete: true });
+    expect(book.preview(VALUE, PARENT).map(({ value }) => value)).toEqual([VALUE - VALUE / 100n]);
+  }
+  await log.close();
+  await database.close();
+  home.remove();
 });
 
 describe("the end of a segment", () => {

@@ -117,7 +117,7 @@ test("a block without transactions is put together from the share alone", async 
   await node.send(3);
   const job = gateway.job(await template());
   expect(job.template.transactions.length).toBeGreaterThanOrEqual(3);
-  gateway.answersFullSets = false;
+  gateway.answersQuestions = false;
   const block = mineOne(job, { username: MINER, kind: SUBSIDY_ONLY, block: true });
   expect(await gateway.submit(block)).toBe("accepted");
   await onChain(block);

@@ -110,7 +110,8 @@ class LoadedGateway {
       return;
     }
     this.answers += 1;
-    if (answer === "accepted") {
+    // Tentative: its template is being judged, and is good.
+    if (answer === "accepted" || answer === "tentative") {
       if (this.#accepted.has(hash)) this.twice.push(hash);
       this.#accepted.add(hash);
       this.acknowledged.add(hash);

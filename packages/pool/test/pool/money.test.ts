@@ -5,7 +5,7 @@
  */
 import { reverseHex } from "@openprime/bitcoin";
 import { SUBSIDY_ONLY } from "@openprime/simulator";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { bookCounts } from "../../src/ledger/index.js";
 import { externalServer } from "../ledger/support.js";
 import { DatabaseProxy } from "./support/database-proxy.js";
@@ -292,6 +292,109 @@ describe("a block whose share never arrives", () => {
     expect(await scene.balances()).toEqual(before);
     const toPool = (await scene.coinbase(first)).pool!;
     expect(await scene.clean(1)).toMatchObject({ unattributed: block.value, holdings: block.value + toPool });
+  });
+});
+
+describe("a block that was nobody's, and whose share comes after all", () => {
+  const postings = (block: FoundBlock): Amounts => ({ "received coins": -block.value, "received unattributed": block.value });
+  let block: FoundBlock;
+  let before: Amounts;
+
+  beforeEach(async () => {
+    await open();
+    await firstBlock();
+    before = await scene.balances();
+    block = scene.mineBlock(scene.gateway.job(await scene.template()), "alice", 0);
+  });
+
+  async function isBooked(kinds: readonly string[]): Promise<void> {
+    await until("the block's entries", async () => (await scene.entries(block)).length === kinds.length);
+    const entries = await scene.entries(block);
+    expect(entries.map(({ kind }) => kind)).toEqual(kinds);
+    const earned = parts(netOf(block.value), { alice: 129, bob: 2 });
+    expect(entries.at(-1)!.postings).toEqual({
+      "earned alice": earned.alice,
+      "earned bob": earned.bob,
+      "fee pool": feeOf(block.value),
+      "received coins": -block.value,
+    });
+    expect(await scene.balances()).toEqual({
+      alice: (before.alice ?? 0n) + earned.alice,
+      bob: before.bob! + earned.bob,
+      pool: before.pool! + feeOf(block.value),
+    });
+    expect(await scene.life(block)).toBe("paid");
+    expect(await scene.clean(2)).toMatchObject({ unattributed: 0n });
+  }
+
+  const claim = async (): Promise<void> => {
+    expect([25, "accepted", "tentative"]).toContain(await scene.gateway.submit(block.share));
+  };
+
+  test.each([false, true])("is its session's, and the receipt is reversed (with a restart and work in between: %s)", async (later) => {
+    await scene.giveToNode(block);
+    await scene.followed();
+    expect(await scene.entries(block)).toEqual([{ kind: "receipt", postings: postings(block) }]);
+    if (later) {
+      // Work that the pool took after it had the block earns nothing of it.
+      await scene.work({ carol: [6] });
+      await scene.restart(() => scene.strangers(block.hash, block.share.work.job.template.height, 1));
+      await scene.followed();
+    }
+    await claim();
+    await isBooked(["receipt", "reversal", "block"]);
+    expect((await scene.entries(block))[1]).toEqual({ kind: "reversal", postings: negated(postings(block)) });
+  });
+
+  test("is its session's at the next start, if the pool was killed when it had the claim", async () => {
+    await scene.giveToNode(block);
+    await scene.followed();
+    await scene.pool.rows(
+      `INSERT INTO block_claims (block, session, pin, found_at)
+       SELECT $1, id, (SELECT position FROM log_state), now() FROM sessions WHERE prime_id = $2`,
+      [Buffer.from(block.hash), scene.gateway.primeId],
+    );
+    expect(await scene.entries(block)).toHaveLength(1);
+    await scene.restart();
+    await isBooked(["receipt", "reversal", "block"]);
+  });
+
+  test("takes its place among the blocks that the scheme counts, though later ones are booked", async () => {
+    await scene.restart(undefined, { scheme: { name: "pplns" }, pplns: { blocks: 2 } });
+    const { height } = await chain.node.tip();
+    await scene.giveToNode(block);
+    await scene.followed();
+    await scene.work({ carol: [3] });
+    const after = await scene.find();
+    await claim();
+    await until("the block's entries", async () => (await scene.entries(block)).length === 3);
+    await scene.find();
+    await scene.clean(4);
+    // The block above it joins again as it was divided then.
+    const { hash } = await chain.node.tip();
+    await chain.node.branch(height + 1, 3);
+    await scene.followed();
+    expect(await scene.life(after)).toBe("orphaned");
+    expect(await scene.life(block)).toBe("paid");
+    await scene.strangers(Uint8Array.from(Buffer.from(hash, "hex").reverse()), height + 3, 2);
+    await scene.followed();
+    expect(await scene.life(after)).toBe("paid");
+    await scene.clean(8);
+  });
+
+  test("is its session's when it joins again, if the chain had left it by then", async () => {
+    const { height } = await chain.node.tip();
+    await scene.giveToNode(block);
+    await scene.followed();
+    await chain.node.branch(height, 2);
+    await scene.followed();
+    await claim();
+    await scene.record(block);
+    expect((await scene.entries(block)).map(({ kind }) => kind)).toEqual(["receipt", "reversal"]);
+    expect(await scene.balances()).toEqual(before);
+    await scene.strangers(block.hash, height + 1, 2);
+    await scene.followed();
+    await isBooked(["receipt", "reversal", "block"]);
   });
 });
 

@@ -10,7 +10,8 @@ import { pubECDSA } from "@scure/btc-signer/utils.js";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { payouts } from "../../src/cli/ledger/owed.js";
 import { accountBalances, matureHoldings } from "../../src/ledger/index.js";
-import { ADDRESSES, COIN, type FoundBlock, MoneyChain, MoneyScene, negated, parts } from "./support/money-scene.js";
+import { ADDRESSES, COIN, type FoundBlock, MoneyChain, MoneyScene, nameOf, negated, parts } from "./support/money-scene.js";
+import type { Settings } from "./support/running-pool.js";
 import { until } from "./support/until.js";
 import { mine, mineOne } from "./support/wire-gateway.js";
 
@@ -137,6 +138,53 @@ test("pplns: the window reaches back to the work of the block before the last", 
   const again = await find();
   expect(await scene.coinbase(again)).toEqual(parts(SUBSIDY, { alice: 16, bob: 16, carol: 8 }));
   await scene.clean(6);
+});
+
+test("a scheme that changes, and changes back: each share is paid one by one or by blocks, never both", async () => {
+  const pps: Settings = { scheme: { name: "pps", reserve: 20n * COIN } };
+  const tides: Settings = { scheme: { name: "tides" } };
+  scene = await MoneyScene.open(chain, { ...pps, pool: { feePercent: 1 } });
+  const worth = (weight: bigint): bigint => (weight * SUBSIDY * 99n) / (256n * 100n);
+  const net = (value: bigint): bigint => value - value / 100n;
+  const posted = async (reason: string): Promise<Record<string, bigint>> => {
+    const rows = await scene.pool.rows<{ script: Buffer; amount: string }>(
+      "SELECT a.script, sum(p.amount) AS amount FROM postings p JOIN accounts a ON a.id = p.account WHERE p.reason = $1 GROUP BY 1",
+      [reason],
+    );
+    return Object.fromEntries(rows.map(({ script, amount }) => [nameOf(script), BigInt(amount)]));
+  };
+  const credits = (count: number) =>
+    until(`${count} credits`, async () => (await scene.pool.rows("SELECT FROM entries WHERE kind = 'credit'")).length === count);
+
+  await scene.work({ alice: [4], bob: [3] });
+  // Their segment is open when the pool stops: what is due for it is posted by a pool that pays by blocks.
+  await scene.restart(undefined, tides);
+  await credits(1);
+  await scene.work({ carol: [3] });
+  const first = await scene.find();
+  expect(await posted("earned")).toEqual({ carol: net(first.value) });
+  // Its coinbase pays what shares were credited too; bob's part does not fit.
+  expect(await scene.coinbase(first)).toEqual({ alice: worth(16n), carol: first.value - worth(16n) });
+
+  await scene.restart(undefined, pps);
+  await scene.work({ bob: [2] });
+  const job = scene.gateway.job(await scene.template());
+  const second = await scene.find({ kind: 0, job, by: "carol" });
+  expect((await scene.entries(second))[0]?.postings).toEqual({ "fee pool": second.value, "received coins": -second.value });
+  await scene.work({ alice: [0] });
+
+  // Carol's work of before counts again, and alice's share that found the first block.
+  await scene.restart(undefined, tides);
+  await credits(3);
+  const third = await scene.find({ kind: 0, job: scene.gateway.job(await scene.template()) });
+  const earned = parts(net(third.value), { alice: 1, carol: 8 });
+  expect(await posted("earned")).toEqual({ alice: earned.alice, carol: net(first.value) + earned.carol });
+  expect(await posted("credited")).toEqual({
+    alice: worth(16n) + worth(1n),
+    bob: worth(8n) + worth(4n),
+    carol: worth(1n),
+  });
+  await scene.clean(3);
 });
 
 test("pps: shares are refused when the reserve runs out, and taken again after a found block", async () => {

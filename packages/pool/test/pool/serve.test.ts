@@ -29,7 +29,7 @@ test("a pool waits for its node and says so, serves when it is there, and ends c
   const waiting = folder.serve();
   const words = await waiting.said("waiting for the Bitcoin node");
   expect(String((await until("why", () => waiting.log.find((line) => line.waitingFor))).waitingFor)).toContain("the node does not answer");
-  expect(words.node).toBe(proxy.rpc.url);
+  expect(words.nodes).toEqual([proxy.rpc.url]);
   expect(waiting.log.some(({ msg }) => msg === "listening for gateways")).toBe(false);
   waiting.kill("SIGTERM");
   expect(await waiting.ended, waiting.stderr).toBe(0);

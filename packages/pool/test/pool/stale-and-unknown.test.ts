@@ -180,6 +180,28 @@ test("work on the last tip is good for the time of grace, and stale after it", a
   expect((await bookCounts(pool.pool.database)).shares).toBe(4n);
 });
 
+test("a new tip is told to the gateways that are not on it", async () => {
+  const pool = await start();
+  const [ahead, behind] = [await gatewayOf(pool), await gatewayOf(pool)];
+  for (const gateway of [ahead, behind]) {
+    expect(await gateway.submit(mineOne(gateway.job(await template()), { username: MINER }))).toBe("accepted");
+  }
+  await proxy.hold();
+  const [next] = await node.mine();
+  const job = ahead.job(await template());
+  expect(await ahead.submit(mineOne(job, { username: MINER }))).toBe("tentative");
+  proxy.release();
+  await tipIs(pool, next!);
+  const notices = async (outcome: string): Promise<number | undefined> =>
+    (await pool.pool.metrics.getSingleMetric("openprime_block_notifies_total")?.get())?.values.find(
+      ({ labels }) => labels.outcome === outcome,
+    )?.value;
+  await until("both turns", async () => (await notices("sent")) === 1 && (await notices("needless")) === 1);
+  for (const gateway of [ahead, behind]) await gateway.submit(mineOne(gateway.job(await template()), { username: MINER }));
+  const told = [ahead, behind].map(({ received }) => received.filter(({ type }) => type === "blockNotify").length);
+  expect(told).toEqual([0, 1]);
+});
+
 test("the share that made the new tip is accepted, however late it comes", async () => {
   const pool = await start();
   const gateway = await gatewayOf(pool);

@@ -4,11 +4,12 @@ import {
   Auditor,
   type AuditResult,
   decodeSettlement,
+  encodeIndex,
   encodeSettlement,
   type Settlement,
   type SettlementLine,
 } from "../../src/proofs/index.js";
-import { display, type PoolHistory, poolHistory, SCRIPTS, shareHash, type Tampering, type TestChain } from "./pool-history.js";
+import { display, GENESIS, type PoolHistory, poolHistory, SCRIPTS, shareHash, type Tampering, type TestChain } from "./pool-history.js";
 
 /** Takes a hash for known by its first byte: sometimes wrongly, as a small set may. */
 class ForgetfulSet {
@@ -266,7 +267,7 @@ describe("the audit", () => {
     ],
     ["a spend booked again later", entry(3, 0, () => SPENT), at(REVERSAL, 2, "txid", /no standing entry/)],
     ["a reversal of more", entry(3, 1, () => ({ amounts: amounts({ bob: 899n, pool: 110n }) })), at(REVERSAL, 3, "amounts")],
-    ["a reversal of no spend", entry(3, 1, () => ({ txid: new Uint8Array(32) })), at(REVERSAL, 3, "", /reversal of a spend/)],
+    ["a reversal of no spend", entry(3, 1, () => ({ txid: new Uint8Array(32) })), at(REVERSAL, 3, "", /reversal of a receipt or spend/)],
     [
       "a block divided twice",
       header(4, () => ({ block: (poolHistory().settlements[0] as Settlement).block })),
@@ -283,8 +284,26 @@ describe("the audit", () => {
     [
       "a balance after the reversal",
       line(4, bob, ({ before, balance }) => ({ before: before + 1n, balance: balance + 1n })),
-      at(THIRD, 3, "before"),
+      at(THIRD, 4, "before"),
     ],
+    [
+      "a pin that the block's own share has not",
+      logLine(2, 8, /"split":"1","pin":"9"/, '"split":"1","pin":"8"'),
+      at(FIRST, 1, "pin", /^8, as the share in log\/00000002.ndjson.gz:8 has it$/, "9"),
+    ],
+    [
+      "a split that the block's own share has not",
+      logLine(2, 8, /"split":"1","pin":"9"/, '"split":null,"pin":"9"'),
+      at(FIRST, 1, "split.id", /^null, as the share in log\/00000002.ndjson.gz:8 has it$/, "1"),
+    ],
+    [
+      "a pin that shares of its split have not",
+      logLine(3, 6, /"split":"2","pin":"14"/, '"split":"2","pin":"13"'),
+      at(SECOND, 1, "pin", /^13, as the share in log\/00000003.ndjson.gz:6 has it$/, "14"),
+    ],
+    ["a receipt booked twice", entries(2, (list) => [...list, { ...(list[0] as Entry), id: 7n }]), at(SECOND, 4, "txid", /no standing/)],
+    ["a receipt taken back twice", entries(4, (list) => [...list, { ...(list[0] as Entry), id: 12n }]), at(THIRD, 3, "", /that stands/)],
+    ["a receipt taken back for money", entry(4, 0, () => ({ amounts: amounts({ bob: -5n }) })), at(THIRD, 2, "amounts")],
     ["a share left out", { log: (n, lines) => (n === 1 ? lines.toSpliced(2, 1) : lines) }, at(log(1), 5, "shares", "3", "4")],
     ["a share's weight", logLine(1, 2, /"weight":"16"/, '"weight":"64"'), at(FIRST, 1, "window.logWeight")],
     ["work that is not there", logLine(2, 2, /"weight":"32"/, '"weight":"1048576"'), at(log(2), 2, "weight", /work/, "1048576")],
@@ -299,10 +318,56 @@ describe("the audit", () => {
     ["a log file swapped", file(log(1), (text) => text.replace(/"worker":""/, '"worker":"x"')), at(log(2), 1, "previous")],
     ["a gap between files", logLine(1, 6, /"end":"4"/, '"end":"5"'), at(log(2), 1, "after", "5", "4")],
     ["a log file cut short", file(log(2), (text) => text.slice(0, text.lastIndexOf('{"end"'))), at(log(2), 9, "")],
+    [
+      "shares in the window that are paid one by one",
+      logLine(2, 1, /}$/, ',"paid":"per-share"}'),
+      at(FIRST, 1, "window.logWeight", "40", "86"),
+    ],
     ["another segment's file", logLine(2, 1, /"segment":2/, '"segment":3'), at(log(2), 1, "segment", "2", "3")],
   ])("finds %s", async (_, tampering, expected) => {
     const results = await auditAll(poolHistory(tampering));
     expect(results.at(-1)).toMatchObject({ verdict: "DIFFERS", difference: expected });
+  });
+
+  it("leaves shares that came after the block alone, and says where none of its parent are published", async () => {
+    const late = poolHistory(logLine(3, 2, /"split":null,"pin":"0"/, '"split":"1","pin":"3"'));
+    expect((await auditAll(late)).map(({ verdict }) => verdict)).toEqual(Array(4).fill("PASS"));
+    // The pin's segment ends before the block's parent is the tip.
+    const other = logLine(2, 1, /"prevhash":"[0-9a-f]+"/, `"prevhash":"${"ab".repeat(32)}"`);
+    const closed = { ...other, files: (files: Map<string, Buffer>) => void files.delete(log(3)) };
+    expect(await (await open(poolHistory(closed))).audit(1)).toMatchObject({
+      verdict: "PASS",
+      unchecked: [expect.stringMatching(/^split and pin/)],
+    });
+    const next = logLine(3, 1, /"prevhash":"[0-9a-f]+"/, `"prevhash":"${display(GENESIS)}"`);
+    const moved = { log: (n: number, lines: string[]) => (n === 2 ? other : next).log?.(n, lines) ?? lines };
+    const wrong = {
+      log: (n: number, lines: string[]) => logLine(3, 2, /"split":null/, '"split":"1"').log?.(n, moved.log(n, lines)) ?? lines,
+    };
+    expect(await (await open(poolHistory(moved))).audit(1)).toMatchObject({ verdict: "PASS", unchecked: [] });
+    expect(await (await open(poolHistory(wrong))).audit(1)).toMatchObject({
+      verdict: "DIFFERS",
+      difference: at(FIRST, 1, "pin", /^0, as the share in log\/00000003/, "9"),
+    });
+  });
+
+  it("notes shares that were taken back for a parent that is on the chain", async () => {
+    const history = poolHistory();
+    const notes = async (): Promise<readonly (readonly string[])[]> =>
+      (await auditAll(history)).map((result) => (result.verdict === "PASS" ? result.notes : ["differs"]));
+    const clean = await notes();
+    history.chain.best.set(100, display(GENESIS));
+    const [first, second, ...rest] = await notes();
+    expect([first, ...rest]).toEqual([clean[0], ...clean.slice(2)]);
+    expect(second).toEqual([
+      expect.stringMatching(
+        /^shares of weight 4 \(1 of them, the first by log\/00000002.ndjson.gz:7\) .* block 100 [0-9a-f]{64}, which is on the chain$/,
+      ),
+      ...(clean[1] as string[]),
+    ]);
+    // At another height than the shares claimed there is no such parent.
+    history.chain.best.set(100, "ab".repeat(32));
+    expect(await notes()).toEqual(clean);
   });
 
   it.each<[string, (chain: TestChain, settlements: readonly Settlement[]) => void, number, ReturnType<typeof at>]>([
@@ -326,6 +391,57 @@ describe("the audit", () => {
     const history = poolHistory();
     change(history.chain, history.settlements);
     expect(await (await open(history)).audit(number)).toMatchObject({ verdict: "DIFFERS", difference: expected });
+  });
+});
+
+describe("the scan", () => {
+  const scan = async (change: (chain: TestChain, settlements: readonly Settlement[]) => void, tampering: Tampering = {}) => {
+    const history = poolHistory(tampering);
+    change(history.chain, history.settlements);
+    return (await open(history)).scan();
+  };
+  /** The block that was taken back stands in the place of another. */
+  const at =
+    (height: number) =>
+    (chain: TestChain, [, second]: readonly Settlement[]) =>
+      void chain.best.set(height, display((second as Settlement).block.hash));
+  const value = 5_000_000n;
+
+  it("finds nothing where every block is told of", async () => {
+    expect(await scan(() => undefined)).toEqual({ from: 101, to: 102, untold: [], unread: 0 });
+  });
+
+  it("finds blocks that pay the pool and have neither settlement nor receipt", async () => {
+    expect((await scan(at(101))).untold).toMatchObject([{ height: 101, value, missing: true }]);
+    // The document of a block that joined last may be on its way.
+    expect((await scan(at(103))).untold).toMatchObject([{ height: 103, value, missing: false }]);
+  });
+
+  it("goes by the receipts that stand, and by the scripts that were the pool's", async () => {
+    const receipt = (id: bigint, kind: "receipt" | "reversal") =>
+      entries(4, (list) => [...list, { id, kind, block: poolHistory().settlements[1]?.block.hash, txid: undefined, amounts: [] }]);
+    expect((await scan(at(101), receipt(12n, "receipt"))).untold).toEqual([]);
+    expect((await scan(at(101), receipt(12n, "reversal"))).untold).toHaveLength(1);
+    const none = header(1, () => ({ poolScripts: [] }));
+    expect((await scan(at(101), none)).untold).toEqual([]);
+    expect((await scan(at(103), none)).untold).toHaveLength(1);
+  });
+
+  it("counts the blocks that the node does not have, and refuses others' bytes", async () => {
+    const untold = (raw?: Buffer) => (chain: TestChain) => {
+      chain.best.set(103, "ab".repeat(32));
+      if (raw !== undefined) chain.blocks.set("ab".repeat(32), raw);
+    };
+    expect(await scan(untold())).toMatchObject({ to: 103, unread: 1, untold: [] });
+    const [raw] = poolHistory().chain.blocks.values();
+    await expect(scan(untold(raw))).rejects.toMatchObject({ code: "proof.blockMissing" });
+  });
+
+  it("ends when it is told to, and has nothing to do without documents", async () => {
+    const auditor = await open(poolHistory());
+    await expect(auditor.scan(AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+    const empty = poolHistory({ files: (files) => files.set("index.json", Buffer.from(encodeIndex({ settlements: [] }))) });
+    expect(await (await open(empty)).scan()).toEqual({ from: 0, to: -1, untold: [], unread: 0 });
   });
 });
 

@@ -11,6 +11,7 @@ import {
   INDEX_FILE,
   LOG_FORMAT,
   logFile,
+  ProofError,
   SETTLEMENT_FORMAT,
   settlementFile,
 } from "../../src/proofs/index.js";
@@ -43,7 +44,9 @@ describe("docs/proofs.md", () => {
       source: {
         index: async () => decodeIndex(files.get(INDEX_FILE) ?? ""),
         async *read(path) {
-          yield Buffer.from(files.get(path) ?? "");
+          const text = files.get(path);
+          if (text === undefined) throw new ProofError("proof.unreadable", `there is no ${path}`);
+          yield Buffer.from(text);
         },
       },
       node: nodeOf({ best: new Map([[block.height, hash]]), blocks: new Map([[hash, raw]]) }),
@@ -57,8 +60,9 @@ describe("docs/proofs.md", () => {
 
   it("names every field of the log and of the settlement, in order", () => {
     const keys = (text: string, line: number): string[] => Object.keys(JSON.parse(text.split("\n").at(line) ?? "{}") as object);
-    const voidFields = ["position", "share", "hash", "script", "weight", "feePpm", "segment"];
-    expect(fieldsUnder("Log files")).toEqual([...keys(log, 0), ...keys(log, 1), ...voidFields]);
+    const voidFields = ["position", "share", "hash", "script", "weight", "feePpm", "segment", "reason"];
+    // One that only some headers have.
+    expect(fieldsUnder("Log files")).toEqual([...keys(log, 0), "paid", ...keys(log, 1), ...voidFields]);
     const [header = "{}"] = settlement.split("\n");
     const { window } = JSON.parse(header) as { window: object };
     expect(fieldsUnder("Settlements")).toEqual([...keys(settlement, 0), ...Object.keys(window), ...keys(settlement, 1)]);

@@ -28,6 +28,7 @@ const header: fc.Arbitrary<LogHeader> = fc.record({
   prevhash: fc.option(bytes(32), { nil: undefined }),
   after: int64,
   previous: bytes(32),
+  perShare: fc.boolean(),
 });
 const share: fc.Arbitrary<LogShare> = fc.record({
   kind: fc.constant("share" as const),
@@ -58,8 +59,11 @@ const entry: fc.Arbitrary<LogEntry> = fc.oneof(
     weight,
     feePpm,
     segment: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    reason: fc.constantFrom("parent" as const, "template" as const),
   }),
 );
+
+const HEADER = { network: "regtest", segment: 3, prevhash: undefined, after: 7n, previous: new Uint8Array(32) };
 
 const SHARE: LogShare = {
   kind: "share",
@@ -107,6 +111,12 @@ describe("log lines", () => {
     );
   });
 
+  test("the header of a segment whose shares are paid one by one says so, and no other", () => {
+    const text = encodeLogHeader({ ...HEADER, perShare: true });
+    expect(text).toMatch(/,"previous":"0{64}","paid":"per-share"}$/);
+    expect(encodeLogHeader({ ...HEADER, perShare: false })).toBe(text.replace(',"paid":"per-share"', ""));
+  });
+
   test.each([
     ["no JSON", "{", "proof.badLine"],
     ["another format", '{"format":"openprime-log/2"}', "proof.badValue"],
@@ -118,6 +128,7 @@ describe("log lines", () => {
     ["a number where text stands", encodeLogEntry(SHARE).replace('"pin":"5"', '"pin":5'), "proof.badValue"],
     ["a fee above the whole", encodeLogEntry({ ...SHARE, feePpm: 1_000_001 }), "proof.badValue"],
     ["a position past 64 bits", encodeLogEntry({ ...SHARE, position: 2n ** 63n }), "proof.badValue"],
+    ["another way of paying", encodeLogHeader({ ...HEADER, perShare: true }).replace("per-share", "window"), "proof.badValue"],
     ["a line without end", `{"worker":"${"x".repeat(70_000)}"}`, "proof.tooLarge"],
   ])("refuses %s", (_, text, code) => {
     let error: ProofError | undefined;

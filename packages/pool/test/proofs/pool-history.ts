@@ -3,7 +3,7 @@
  * Everything is worked out the plain way, share by share, so that the audit has something to be compared with.
  */
 import { createHash } from "node:crypto";
-import { fromReverseHex, NETWORKS, reverseHex, sha256d, targetFromBits } from "@openprime/bitcoin";
+import { fromReverseHex, merkleRoot, NETWORKS, reverseHex, sha256d, targetFromBits } from "@openprime/bitcoin";
 import { createScheme, type SchemeOptions, type WindowWeights, windowSize } from "@openprime/rewards";
 import {
   type AuditNode,
@@ -13,6 +13,7 @@ import {
   encodeLogHeader,
   encodeSettlement,
   type IndexedSettlement,
+  type LogVoid,
   logFile,
   ProofError,
   type ProofSource,
@@ -41,15 +42,35 @@ export interface TestShare {
   readonly who: Name;
   readonly weight: bigint;
   readonly feePpm: number;
+  /** Of its job; null and 0 where they are not given. */
+  readonly split?: bigint;
+  readonly pin?: bigint;
+  /** It is the first block. */
+  readonly found?: boolean;
 }
-export type TestEntry = TestShare | { readonly takesBack: number };
+export type TestEntry = TestShare | { readonly takesBack: number; readonly reason?: LogVoid["reason"] };
 
 /** Entries of each segment; positions count on from 1. */
 const share = (who: Name, weight: number, feePpm = 10_000): TestShare => ({ who, weight: BigInt(weight), feePpm });
 const SEGMENTS: readonly (readonly TestEntry[])[] = [
   [share("ann", 16), share("bob", 8), share("ann", 16, 0), share("bob", 8)],
-  [share("cleo", 32), share("ann", 4), { takesBack: 2 }, share("bob", 2), share("bob", 8), { takesBack: 6 }, share("ann", 16)],
-  [share("cleo", 4), share("ann", 8), share("bob", 4), { takesBack: 9 }, share("cleo", 8), share("ann", 4, 1_000_000)],
+  [
+    share("cleo", 32),
+    share("ann", 4),
+    { takesBack: 2 },
+    share("bob", 2),
+    share("bob", 8),
+    { takesBack: 6 },
+    { ...share("ann", 16), split: 1n, pin: 9n, found: true },
+  ],
+  [
+    share("cleo", 4),
+    share("ann", 8),
+    share("bob", 4),
+    { takesBack: 9, reason: "template" },
+    { ...share("cleo", 8), split: 2n, pin: 14n },
+    share("ann", 4, 1_000_000),
+  ],
 ];
 
 /** What a test may change on the way. Whatever comes later is made from what was published, so links stay whole. */
@@ -59,6 +80,8 @@ export interface Tampering {
   readonly log?: (segment: number, lines: string[]) => string[];
   /** All files as they were written. */
   readonly files?: (files: Map<string, Buffer>) => void;
+  /** Before the last block the chain has one that pays the pool, and that nothing tells of. */
+  readonly hidden?: boolean;
   readonly scheme?: SchemeOptions;
   readonly feePpm?: number;
 }
@@ -81,6 +104,9 @@ export interface PoolHistory {
 export const display = (bytes: Uint8Array): string => reverseHex(bytes);
 const sha = (data: string | Uint8Array): Buffer => createHash("sha256").update(data).digest();
 
+/** The block before the pool's first, at height 100. */
+export const GENESIS = sha("genesis");
+
 /** A share's hash, low enough for any weight up to 128. */
 export function shareHash(position: number): Buffer {
   const hash = sha(`share ${position}`);
@@ -89,26 +115,33 @@ export function shareHash(position: number): Buffer {
 }
 
 /** Lines of a segment's file. */
-function logText(segment: number, after: number, previous: Uint8Array): string[] {
+function logText(segment: number, prevhash: Buffer, after: number, previous: Uint8Array, block: Buffer): string[] {
   const entries = SEGMENTS[segment - 1] ?? [];
-  const prevhash = sha(`tip ${segment}`);
   const rows = entries.map((entry, i) => {
     const position = BigInt(after + i + 1);
     if ("takesBack" in entry) {
       const { who, weight, feePpm, segment: of } = shareAt(entry.takesBack);
       const hash = shareHash(entry.takesBack);
-      const taken = { share: BigInt(entry.takesBack), hash, script: SCRIPTS[who], weight, feePpm, segment: of };
+      const taken = {
+        share: BigInt(entry.takesBack),
+        hash,
+        script: SCRIPTS[who],
+        weight,
+        feePpm,
+        segment: of,
+        reason: entry.reason ?? "parent",
+      };
       return encodeLogEntry({ kind: "void", position, ...taken });
     }
-    const { who, weight, feePpm } = entry;
-    const job = { split: undefined, pin: 0n, primeId: 1, targetByte: 0, coinbaseId: 1, ntime: 1_700_000_000 };
-    const work = { time: 1_700_000_000_000, hash: shareHash(after + i + 1), prevhash, height: 100 + segment, worker: "" };
+    const { who, weight, feePpm, split, pin = 0n, found = false } = entry;
+    const job = { split, pin, primeId: 1, targetByte: 0, coinbaseId: 1, ntime: 1_700_000_000 };
+    const work = { time: 1_700_000_000_000, hash: found ? block : shareHash(after + i + 1), prevhash, height: 99 + segment, worker: "" };
     return encodeLogEntry({ kind: "share", position, ...work, script: SCRIPTS[who], weight, feePpm, ...job });
   });
   const voids = entries.filter((entry) => "takesBack" in entry).length;
   const last = BigInt(after + entries.length);
   return [
-    encodeLogHeader({ network: "regtest", segment, prevhash, after: BigInt(after), previous }),
+    encodeLogHeader({ network: "regtest", segment, prevhash, after: BigInt(after), previous, perShare: false }),
     ...rows,
     encodeLogEnd({ last, shares: entries.length - voids, voids }),
   ];
@@ -201,27 +234,48 @@ function blockOf(height: number, prevhash: Buffer, coinbase: Buffer, others: rea
   const header = Buffer.alloc(80);
   header.writeUInt32LE(0x2000_0000);
   prevhash.copy(header, 4);
-  Buffer.from(sha256d(coinbase)).copy(header, 36);
+  header.set(merkleRoot([sha256d(coinbase), ...others.map(sha256d)]), 36);
   header.writeUInt32LE(time, 68);
   header.writeUInt32LE(BITS, 72);
+  // Low enough for a share too.
+  while (sha256d(header)[31] !== 0) header.writeUInt32LE(header.readUInt32LE(76) + 1, 76);
   const raw = Buffer.concat([header, Uint8Array.of(1 + others.length), coinbase, ...others]);
   return { hash: Buffer.from(sha256d(header)), prevhash, height, time, coinbase, raw };
 }
 
 /** What is published of a pool, and the chain that it mined on. */
 export function poolHistory(tampering: Tampering = {}): PoolHistory {
+  const chain: TestChain = { best: new Map(), blocks: new Map() };
+  const split = [
+    { who: "cleo" as const, value: 400_000n },
+    { who: "ann" as const, value: 300_001n },
+    { who: "bob" as const, value: 200_000n },
+  ];
+  const mine = (height: number, prevhash: Buffer, paidTo: readonly number[], salt: number, others: readonly Buffer[] = []): TestBlock => {
+    const outputs = [...paidTo.map((i) => split[i] as (typeof split)[number]), { who: "pool" as const, value: POOL_PART }];
+    const block = blockOf(height, prevhash, coinbaseOf(height, outputs, salt), others);
+    chain.blocks.set(display(block.hash), block.raw);
+    return block;
+  };
+
+  const payout = paymentOf([{ who: "bob", value: 1000n }], 1);
+  const first = mine(101, GENESIS, [0, 1], 1, [payout]);
+  const second = mine(102, first.hash, [0, 2], 2, [payout]);
+  const below = tampering.hidden === true ? mine(102, first.hash, [], 4) : first;
+  const third = mine(below.height + 1, below.hash, [1], 3);
+  const tips = [sha("before genesis"), GENESIS, first.hash];
+
   const files = new Map<string, Buffer>();
   const logHashes: Buffer[] = [];
   let after = 0;
   for (const [i, entries] of SEGMENTS.entries()) {
-    const lines = logText(i + 1, after, logHashes.at(-1) ?? Buffer.alloc(32));
+    const lines = logText(i + 1, tips[i] as Buffer, after, logHashes.at(-1) ?? Buffer.alloc(32), first.hash);
     const text = `${(tampering.log?.(i + 1, lines) ?? lines).join("\n")}\n`;
     files.set(logFile(i + 1), Buffer.from(text));
     logHashes.push(sha(text));
     after += entries.length;
   }
 
-  const chain: TestChain = { best: new Map(), blocks: new Map() };
   const settlements: Settlement[] = [];
   const rows: IndexedSettlement[] = [];
   const balances = new Map<Name, bigint>();
@@ -345,33 +399,18 @@ export function poolHistory(tampering: Tampering = {}): PoolHistory {
     publish({ ...rest, number: settlements.length + 1, kind: "reversal", previous, entries, lines });
   };
 
-  const genesis = sha("genesis");
-  const split = [
-    { who: "cleo" as const, value: 400_000n },
-    { who: "ann" as const, value: 300_001n },
-    { who: "bob" as const, value: 200_000n },
-  ];
-  const mine = (height: number, prevhash: Buffer, paidTo: readonly number[], salt: number, others: readonly Buffer[] = []): TestBlock => {
-    const outputs = [...paidTo.map((i) => split[i] as (typeof split)[number]), { who: "pool" as const, value: POOL_PART }];
-    const block = blockOf(height, prevhash, coinbaseOf(height, outputs, salt), others);
-    chain.blocks.set(display(block.hash), block.raw);
-    return block;
-  };
-
-  const payout = paymentOf([{ who: "bob", value: 1000n }], 1);
   const spend = (block: TestBlock) => ({ block: block.hash, txid: Buffer.from(sha256d(payout)) });
-  const first = mine(101, genesis, [0, 1], 1, [payout]);
+  const gift = { block: first.hash, txid: sha("gift") };
   settle(first, 9, 2, split, [0, 1]);
-  change({ id: 5n, kind: "receipt", ...spend(first) }, {});
+  change({ id: 5n, kind: "receipt", ...gift }, {});
   change({ id: 6n, kind: "spend", ...spend(first) }, { bob: -1000n, pool: -10n });
-  const second = mine(102, first.hash, [0, 2], 2, [payout]);
   settle(second, 14, 3, split, [0, 2]);
   change({ id: 8n, kind: "spend", ...spend(second) }, { bob: -900n, pool: -110n });
   change({ id: 9n, kind: "reversal", ...spend(second) }, { bob: 900n, pool: 110n });
   takeBack(settlements[1] as Settlement);
-  const third = mine(102, first.hash, [1], 3);
+  change({ id: 11n, kind: "reversal", ...gift }, {});
   settle(third, 17, 3, split, [1]);
-  for (const block of [first, third]) chain.best.set(block.height, display(block.hash));
+  for (const block of [first, below, third]) chain.best.set(block.height, display(block.hash));
   files.set("index.json", Buffer.from(encodeIndex({ settlements: rows })));
   tampering.files?.(files);
   return { files, chain, settlements, source: sourceOf(files), node: nodeOf(chain) };

@@ -62,6 +62,8 @@ describe("an honest share", () => {
       coinbaseId: 0,
       height: HEIGHT,
       tentative: false,
+      templateId: undefined,
+      late: false,
       receivedAt: NOW,
     });
   });
@@ -224,7 +226,7 @@ const REFUSED: Record<string, { readonly code: number; readonly make: (w: World)
       chain.advance(block(0x22), clock.now - 5001);
       return good(share());
     },
-    detail: /better tip for 5001 ms/,
+    detail: /passed the parent 5001 ms ago/,
   },
   "an invalid parent": {
     code: 25,
@@ -276,6 +278,15 @@ const REFUSED: Record<string, { readonly code: number; readonly make: (w: World)
     make: ({ chain }) => {
       chain.full = true;
       return good(share({ jobChanges: { prevhash: Buffer.alloc(32, 0x99) } }));
+    },
+    detail: /too many parents/,
+  },
+  "more parents that the node does not know than one gateway may bring": {
+    code: 30,
+    make: ({ judge, session }) => {
+      const on = (fill: number): Share => good(share({ jobChanges: { prevhash: Buffer.alloc(32, fill) } }));
+      for (let fill = 0x80; fill < 0x90; fill++) expect(accepted(judge.judge(session, on(fill))).tentative).toBe(true);
+      return on(0x90);
     },
     detail: /too many parents/,
   },
@@ -533,7 +544,7 @@ describe("parents", () => {
     const { judge, session, chain } = world();
     const sent = good(share({ jobChanges: elsewhere }));
     expect(accepted(judge.judge(session, sent)).tentative).toBe(true);
-    expect(chain.asked).toEqual([{ hash: "99".repeat(32), claimedHeight: HEIGHT - 1 }]);
+    expect(chain.asked).toEqual([{ hash: "99".repeat(32), claimedHeight: HEIGHT - 1, proven: false }]);
     const parent = chain.parent(elsewhere.prevhash, HEIGHT - 1)!;
     parent.state = "tip";
     parent.childBits = HARD_BITS;
@@ -541,6 +552,22 @@ describe("parents", () => {
     expect(accepted(judge.judge(session, next)).tentative).toBe(false);
     parent.childBits = 0x1d7ffffe;
     expect(reason(judge.judge(session, good({ ...next, nonce: next.nonce + 1 }, regtest, sent)))).toBe(30);
+  });
+
+  test("named by a session that has proven itself may take the room that is kept for those", () => {
+    const { judge, session, chain } = world();
+    const first = good(share());
+    accepted(judge.judge(session, first));
+    expect(session.proven).toBe(false);
+    let nonce = first.nonce;
+    for (let i = 1; i < 100; i++) {
+      const next = good(bare(share({ nonce: nonce + 1 })), regtest, first);
+      nonce = next.nonce;
+      accepted(judge.judge(session, next));
+    }
+    expect(session.proven).toBe(true);
+    accepted(judge.judge(session, good(share({ jobChanges: elsewhere }))));
+    expect(chain.asked.map(({ proven }) => proven)).toEqual([true]);
   });
 
   test("over the chain's bound: refused, and asked for again with the next share", () => {
@@ -615,16 +642,62 @@ describe("parents", () => {
     expect(at(NOW + 60_000, 5000)).toBe(25);
   });
 
+  test("rivals of the tip are good until one of them wins", () => {
+    const { judge, session, chain, clock } = world();
+    const ours = good(share());
+    const theirs = good(share({ jobId: 1, jobChanges: { prevhash: Buffer.alloc(32, 0x33) } }));
+    for (const sent of [ours, theirs]) session.keep(sent);
+    // The other one was told of first: ours is no tip, but nothing is built on either.
+    const tip = chain.current!;
+    tip.state = "stale";
+    chain.enter(block(0x33, { height: tip.height }));
+    const at = (sent: Share, now: number, nonce: number) => {
+      clock.now = now;
+      const next = good({ ...bare(sent), nonce }, regtest, sent);
+      const verdict = judge.judge(session, next);
+      return verdict.kind === "accepted" ? [0, verdict.share.late] : [verdict.reason];
+    };
+    expect(at(ours, NOW + 600_000, 1000)).toEqual([0, false]);
+    expect(at(theirs, NOW + 600_000, 1000)).toEqual([0, false]);
+    // Theirs wins: the chain has passed ours from here on.
+    chain.advance(block(0x44, { height: tip.height + 1 }), NOW + 600_000);
+    tip.staleSince = NOW + 600_000;
+    expect(at(ours, NOW + 605_000, 2000)).toEqual([0, true]);
+    expect(at(ours, NOW + 605_001, 3000)).toEqual([25]);
+    expect(at(theirs, NOW + 605_001, 2000)).toEqual([25]);
+    // Ours after all, by a reorganisation: good again. An invalidated one never is.
+    tip.staleSince = undefined;
+    expect(at(ours, NOW + 605_001, 4000)).toEqual([0, false]);
+    tip.state = "invalid";
+    expect(at(ours, NOW + 605_001, 5000)).toEqual([25]);
+    chain.reachable = false;
+    expect(at(ours, NOW + 605_001, 6000)).toEqual([25]);
+    expect(at(theirs, NOW + 605_001, 3000)).toEqual([0, false]);
+  });
+
+  test("a share that made the tip is good however late it comes", () => {
+    const { judge, session, chain, clock } = world();
+    const sent = good(share());
+    chain.advance({ ...block(0x22), hash: hashOf(sent) }, NOW);
+    clock.now = NOW + 60_000;
+    accepted(judge.judge(session, sent));
+    expect(reason(judge.judge(session, good({ ...bare(sent), nonce: sent.nonce + 1 }, regtest, sent)))).toBe(25);
+  });
+
   test("block candidates on unknown ones need bits near the tip's, and are few in a minute", () => {
+    let overLimit = 0;
     const found = (w: World, nbits: number, nonce: number) => {
       const sent = good(share({ nonce, jobChanges: { ...elsewhere, nbits } }));
-      return w.judge.judge(w.session, sent).block !== undefined;
+      const verdict = w.judge.judge(w.session, sent);
+      if (verdict.overLimit === true) overLimit++;
+      return verdict.block !== undefined;
     };
     const near = world();
     expect(found(near, EASY_BITS, 0)).toBe(false);
     near.tip.childBits = 0x203fffff;
     const found8 = Array.from({ length: 20 }, (_, index) => found(near, EASY_BITS, index * 1000)).filter(Boolean);
-    expect(found8.length).toBe(8);
+    expect([found8.length, overLimit]).toEqual([8, expect.any(Number)]);
+    expect(overLimit).toBeGreaterThan(0);
     near.clock.now += 60_000;
     expect(found(near, EASY_BITS, 50_000)).toBe(true);
     near.tip.childBits = 0x201ffffe;

@@ -69,6 +69,74 @@ describe("job slots", () => {
     expect(verdict.kind === "accepted" || verdict.reason === 21).toBe(true);
   });
 
+  test("an announcement with ids that nothing has keeps what is good of it", () => {
+    const { session } = world();
+    const job = builderJob();
+    const built = buildJob(job);
+    const announce = (jobId: number, ids: number[]) =>
+      session.announce({
+        type: "jobAnnouncement",
+        jobId,
+        job: section(built, job),
+        coinbases: ids.map((coinbaseId) => ({ coinbaseId, ...built.coinbases.get(0)! })),
+      });
+    const held = (jobId: number) => session.slot(jobId)?.coinbases.flatMap((coinbase) => coinbase?.coinbaseId ?? []);
+    expect(announce(2, [1, 6, 255])).toBe(false);
+    expect(held(2)).toEqual([1, 255]);
+    expect(announce(8, [0])).toBe(false);
+    expect(announce(255, [])).toBe(false);
+    expect(announce(3, [])).toBe(true);
+    expect(held(3)).toEqual([]);
+    expect(announce(3, [0, 1, 2, 3, 4, 5, 255])).toBe(true);
+    expect(held(3)).toEqual([0, 1, 2, 3, 4, 5, 255]);
+  });
+
+  test("the same job again keeps its place; any other word of it makes another job", () => {
+    const { session } = world();
+    const first = share({ coinbaseId: 1 });
+    session.keep(first);
+    const slot = session.slot(0)!;
+    slot.template = { id: 1n, state: "sound", why: undefined };
+    // Announced, sent again after a reconnect: what came before is still good, and is not sent twice.
+    const { coinbase: _dropped, ...jobOnly } = first;
+    session.keep(jobOnly);
+    session.announce({ type: "jobAnnouncement", jobId: 0, job: first.job!, coinbases: [] });
+    expect(session.slot(0)).toBe(slot);
+    expect(slot.coinbases[1]).toBeDefined();
+    const changes = {
+      prevhash: Buffer.alloc(32, 0x12),
+      targetByteIndex: 3,
+      nbits: 0x1d00ffff,
+      coinbaserId: 4,
+      height: 3,
+      coinbaseValue: 3n,
+      transactionCount: 2,
+      totalWeight: 3,
+      totalSize: 3,
+      totalSigops: 3,
+      branches: Buffer.alloc(64, 0x78),
+    } satisfies Required<typeof first.job>;
+    for (const [name, value] of Object.entries(changes)) {
+      session.keep(first);
+      const { serial } = session.slot(0)!;
+      session.keep({ ...jobOnly, job: { ...first.job!, [name]: value } });
+      expect([name, session.slot(0)?.serial]).not.toEqual([name, serial]);
+      expect([name, session.slot(0)?.template, session.slot(0)?.coinbases[1]]).toEqual([name, undefined, undefined]);
+    }
+  });
+
+  test("the job that came last says what the gateway works on", () => {
+    const { session } = world();
+    expect(session.latestPrevhash).toBeUndefined();
+    session.keep(share());
+    session.keep(share({ jobId: 1, jobChanges: { prevhash: Buffer.alloc(32, 0x12) } }));
+    session.keep(bare(share()));
+    session.keep({ ...share(), jobId: 8 });
+    expect(session.latestPrevhash).toEqual(new Uint8Array(32).fill(0x12));
+    session.keep(share());
+    expect(session.latestPrevhash).toEqual(new Uint8Array(32).fill(0x11));
+  });
+
   test("work without a split is pinned to the head when its job was first seen, also when it is sent again", () => {
     const { session, head } = world();
     session.keep(share());

@@ -5,10 +5,10 @@
 import { randomBytes } from "node:crypto";
 import { assembleBlock, NodeClient, reverseHex } from "@openprime/bitcoin";
 import {
-  type CoinbaserResponse,
   type Configuration,
   type DatumCrypto,
   decodePublicKey,
+  type FullSetRequest,
   generateLongTermKeys,
   JOB_COUNT,
   type LongTermKeys,
@@ -16,73 +16,23 @@ import {
   type PoolMessage,
   type PoolPublicKey,
   type Share,
-  type ShareResponse,
+  type ShortIdsRequest,
+  type TransactionsByIndexRequest,
 } from "@openprime/datum";
 import { SimulatorError } from "../errors.js";
 import { Hasher } from "../mining/hasher.js";
-import type { RpcAccess } from "../node/options.js";
 import { type CoinbaseKind, SUBSIDY_ONLY } from "./coinbase.js";
 import { PoolConnection } from "./connection.js";
+import { type GatewayFault, isAnswerFault, spoil } from "./faults.js";
 import type { GatewayFigures } from "./figures.js";
 import { Job } from "./job.js";
-import { type FoundShare, type MinerOptions, SimulatedMiner } from "./miner.js";
+import { type FoundShare, SimulatedMiner } from "./miner.js";
+import type { Misbehaviour, SimulatedGatewayModules, SimulatedGatewayOptions } from "./options.js";
+import { ShareTally } from "./share-tally.js";
+import { SplitRequests } from "./split-requests.js";
 import { readTemplate, type Template } from "./template.js";
-import { answerValidation } from "./validation.js";
+import { answerValidation, REPLY_TYPES, refusal } from "./validation.js";
 import { headerWithNonce } from "./work.js";
-
-/** Ways to be wrong, for tests of the pool. */
-export type Misbehaviour =
-  /** Pays another script than the pool's. */
-  | "badPayee"
-  | "wrongTag"
-  | "wrongPrimeId"
-  /** Never takes a new tip. */
-  | "staleWork"
-  /** Sends each share twice. */
-  | "duplicates"
-  /** Sends usernames that are no addresses. */
-  | "garbageUsername";
-
-export interface SimulatedGatewayOptions {
-  /** For logs and figures. */
-  readonly name: string;
-  /** `publicKey`: 128 hex digits, as an operator pastes it. */
-  readonly pool: { readonly host: string; readonly port: number; readonly publicKey: string };
-  readonly node: RpcAccess;
-  readonly miners: readonly MinerOptions[];
-  /** Cut to the room that the pool's tag leaves. */
-  readonly secondaryTag?: string;
-  /** u16. */
-  readonly uniqueId?: number;
-  /**
-   * How many times faster than life: jobs (every 40 s), variable difficulty (8 shares a minute), the node's polling (1 s) and
-   * reconnecting (5-20 s). Not the waits for the pool, which runs in real time: see `timeouts`.
-   */
-  readonly timeScale?: number;
-  readonly timeouts?: {
-    /** Nothing heard from the pool; 60,000 ms. */
-    readonly silenceMs?: number;
-    /** Shares sent and none accepted; 30,000 ms. */
-    readonly acceptanceMs?: number;
-    /** For a split; 5,000 ms. */
-    readonly coinbaserMs?: number;
-  };
-  /** The gateway's own floor, a power of two; default 1. */
-  readonly minimumDifficulty?: number;
-  /** Found blocks go to the gateway's own node first, as in life (default); `false` leaves them to the pool. */
-  readonly submitBlocks?: boolean;
-  readonly misbehaviours?: readonly Misbehaviour[];
-}
-
-export interface SimulatedGatewayModules {
-  /** Shared by several gateways; one of its own otherwise. */
-  readonly hasher?: Hasher;
-  readonly crypto?: DatumCrypto;
-  /** The gateway's identity; fresh otherwise. */
-  readonly longTermKeys?: LongTermKeys;
-  /** What happens, a line each. */
-  readonly log?: (line: string) => void;
-}
 
 const JOB_SECONDS = 40;
 const POLL_MS = 1000;
@@ -91,20 +41,10 @@ const SHARES_PER_MINUTE = 8;
 const EMPTY_WORK_MS = 500;
 /** However fast time runs, miners need some turns of the hashing thread to find anything on it. */
 const LEAST_EMPTY_WORK_MS = 100;
-const COINBASER_WAIT_MS = 5000;
-/** Below it the gateway asks for no split, satoshis. */
-const LEAST_SPLIT_VALUE = 31_250_000n;
+const LATE_MS = 10_000;
 const VERSION = "v0.4.1-beta/0000000000000000000000000000000000000000(openprime-simulator)";
 /** A script that is nobody's. */
 const WRONG_SCRIPT = Uint8Array.of(0x00, 0x14, ...new Uint8Array(20).fill(0xee));
-
-interface WaitingShare {
-  readonly miner: SimulatedMiner;
-  readonly sentAt: number;
-}
-
-const waitingKey = (share: { nonce: number; targetByte: number; jobId: number }): string =>
-  `${share.nonce}:${share.targetByte}:${share.jobId}`;
 
 export class SimulatedGateway {
   readonly name: string;
@@ -133,25 +73,23 @@ export class SimulatedGateway {
   /** Refreshing the template; a request meanwhile asks for one more round. */
   #refreshing = false;
   #again: "normal" | "forced" | undefined;
-  /** The job that waits for a split next; only one request is out at a time. */
-  #needsSplit: { job: Job; ready: () => void } | undefined;
-  #fetching: { value: bigint; done: (answer: CoinbaserResponse | undefined) => void } | undefined;
+  readonly #splits: SplitRequests;
   #jobTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
   #reconnectTimer: NodeJS.Timeout | undefined;
   readonly #paced = new Set<NodeJS.Timeout>();
-  readonly #waiting = new Map<string, WaitingShare[]>();
+  readonly #tally = new ShareTally();
   readonly #counts = {
     connections: 0,
     jobs: 0,
     validations: 0,
-    coinbasers: { requested: 0, answered: 0, missed: 0, empty: 0, outputs: 0 },
-    shares: { sent: 0, accepted: 0, tentative: 0, rejected: 0, unknownResponses: 0, unanswered: 0, dropped: 0 },
-    reasons: {} as Record<number, number>,
-    latency: { sum: 0, count: 0, max: 0 },
     blocks: { found: 0, submitted: 0, hashes: [] as string[] },
   };
   #lastClosed: string | undefined;
+  #fault: GatewayFault | undefined;
+  #nodeCut = false;
+  /** Answers that are late on purpose. */
+  readonly #late = new Set<NodeJS.Timeout>();
   readonly #changed = new Set<() => void>();
 
   private constructor(options: SimulatedGatewayOptions, crypto: DatumCrypto, modules: SimulatedGatewayModules) {
@@ -159,11 +97,13 @@ export class SimulatedGateway {
     this.#options = options;
     this.#scale = options.timeScale ?? 1;
     this.#misbehaviours = new Set(options.misbehaviours ?? []);
+    this.#fault = options.fault;
     this.#log = modules.log ?? (() => undefined);
     this.#crypto = crypto;
     this.#keys = modules.longTermKeys ?? generateLongTermKeys(crypto);
     this.#poolKey = decodePublicKey(options.pool.publicKey);
     this.#node = new NodeClient(options.node);
+    this.#splits = new SplitRequests(options.timeouts?.coinbaserMs, (request) => this.#active && this.#connection?.send(request) === true);
     this.#ownsHasher = modules.hasher === undefined;
     this.#hasher = modules.hasher ?? new Hasher((error) => this.#log(`hashing thread: ${error.message}`));
     this.#miners = options.miners.map(
@@ -213,9 +153,8 @@ export class SimulatedGateway {
     this.#lastClosed = why;
     this.#failures = this.#active ? 1 : this.#failures + 1;
     this.#active = false;
-    this.#fetching?.done(undefined);
-    for (const waiting of this.#waiting.values()) this.#counts.shares.unanswered += waiting.length;
-    this.#waiting.clear();
+    this.#splits.disconnected();
+    this.#tally.disconnected();
     this.#log(`disconnected: ${why}`);
     this.#notifyChange();
     if (this.#stopped) return;
@@ -232,10 +171,10 @@ export class SimulatedGateway {
         this.#configure(message);
         break;
       case "coinbaser":
-        this.#fetching?.done(message);
+        this.#splits.answered(message);
         break;
       case "shareResponse":
-        this.#answered(message);
+        this.#tally.answered(message);
         break;
       case "blockNotify":
         this.#refresh("normal");
@@ -244,7 +183,7 @@ export class SimulatedGateway {
       case "transactionsByIndexRequest":
       case "fullSetRequest":
         this.#counts.validations += 1;
-        this.#connection?.send(answerValidation(message, (slot) => this.#slots[slot]?.template, this.#keys.sign.publicKey, this.#poolKey));
+        this.#answer(message);
         break;
       case "info":
         this.#log(`pool: ${message.text}`);
@@ -253,6 +192,23 @@ export class SimulatedGateway {
         break;
     }
     this.#notifyChange();
+  }
+
+  #answer(question: ShortIdsRequest | TransactionsByIndexRequest | FullSetRequest): void {
+    if (this.#fault === "neverAnswers") return;
+    const answer =
+      this.#fault === "answersError"
+        ? refusal(REPLY_TYPES[question.type], question.jobId, "noTemplate")
+        : answerValidation(question, (slot) => this.#slots[slot]?.template, this.#keys.sign.publicKey, this.#poolKey);
+    if (this.#fault !== "answersLate") {
+      this.#connection?.send(answer);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#late.delete(timer);
+      this.#connection?.send(answer);
+    }, this.#options.lateMs ?? LATE_MS);
+    this.#late.add(timer);
   }
 
   #configure(configuration: Configuration): void {
@@ -278,6 +234,10 @@ export class SimulatedGateway {
     const later = (): void => {
       if (!this.#stopped) this.#pollTimer = setTimeout(() => this.#poll(), Math.max(50, POLL_MS / this.#scale));
     };
+    if (this.#nodeCut) {
+      later();
+      return;
+    }
     this.#node.bestBlockHash().then(
       (hash) => {
         if (hash !== this.#prevhash) this.#refresh("normal");
@@ -313,28 +273,37 @@ export class SimulatedGateway {
   }
 
   async #newJobs(how: "normal" | "forced"): Promise<void> {
+    if (this.#nodeCut) throw new SimulatorError("nodeEnded", "the gateway's node is cut off");
     const answer = await this.#node.blockTemplate();
     const newTip = answer.previousblockhash !== this.#prevhash;
     if (newTip && this.#prevhash !== "" && this.#misbehaviours.has("staleWork") && this.#job !== undefined) return;
     this.#prevhash = answer.previousblockhash;
     if (!this.#active || this.#stopped) return;
-    const template = readTemplate(answer);
+    const template = this.#spoiled(readTemplate(answer));
     for (const timer of this.#paced) clearTimeout(timer);
     this.#paced.clear();
 
     if (newTip || how === "forced" || this.#job === undefined) {
       for (const old of this.#slots) if (old !== undefined) old.stale = true;
       const first = this.#newJob(template);
+      this.#announce(first, [0, SUBSIDY_ONLY]);
       this.#assignAll(first, SUBSIDY_ONLY);
       this.#after(Math.max(LEAST_EMPTY_WORK_MS, EMPTY_WORK_MS / this.#scale), () => {
         if (this.#job === first) this.#assignAll(first, 0);
         const full = this.#newJob(template);
-        this.#wantSplit(full, () => this.#assignOwn(full, 0));
+        this.#splits.want(full, () => this.#useSplit(full, 0));
       });
     } else {
       const next = this.#newJob(template);
-      this.#wantSplit(next, () => this.#assignOwn(next, (JOB_SECONDS - 3) * 1000));
+      this.#splits.want(next, () => this.#useSplit(next, (JOB_SECONDS - 3) * 1000));
     }
+  }
+
+  /** With the gateway's fault, where it is one of templates and this one has something to spoil. */
+  #spoiled(template: Template): Template {
+    const fault = this.#fault;
+    if (fault === undefined || isAnswerFault(fault)) return template;
+    return template.transactions.length === 0 ? template : spoil(template, fault);
   }
 
   #newJob(template: Template): Job {
@@ -353,6 +322,13 @@ export class SimulatedGateway {
     return job;
   }
 
+  /** The sections go out with the job's shares all the same: a pool need not understand announcements. */
+  #announce(job: Job, kinds: readonly CoinbaseKind[]): void {
+    if (this.#options.announceJobs !== true) return;
+    const coinbases = kinds.map((kind) => job.coinbaseSection(kind));
+    this.#connection?.send({ type: "jobAnnouncement", jobId: job.slot, job: job.jobSection(), coinbases });
+  }
+
   #after(ms: number, what: () => void): void {
     const timer = setTimeout(() => {
       this.#paced.delete(timer);
@@ -365,6 +341,12 @@ export class SimulatedGateway {
     for (const miner of this.#miners) miner.assign(job, kind);
   }
 
+  #useSplit(job: Job, overMs: number): void {
+    if (this.#job !== job || !this.#active || this.#stopped) return;
+    this.#announce(job, [0, 1, 2, 3, 4, 5]);
+    this.#assignOwn(job, overMs);
+  }
+
   /** Each miner its own kind of coinbase, one after another over `overMs` of the gateway's time (0: all at once). */
   #assignOwn(job: Job, overMs: number): void {
     // Without an answer from the pool everything pays the pool: coinbase 0.
@@ -375,55 +357,13 @@ export class SimulatedGateway {
     }
   }
 
-  #wantSplit(job: Job, ready: () => void): void {
-    const waiting = this.#needsSplit !== undefined || this.#fetching !== undefined;
-    this.#needsSplit = { job, ready };
-    if (!waiting) void this.#fetchSplits();
-  }
-
-  async #fetchSplits(): Promise<void> {
-    for (let next = this.#needsSplit; next !== undefined; next = this.#needsSplit) {
-      this.#needsSplit = undefined;
-      const { job, ready } = next;
-      await this.#fetchSplit(job);
-      if (this.#job === job && this.#active && !this.#stopped) ready();
-    }
-  }
-
-  async #fetchSplit(job: Job): Promise<void> {
-    const value = job.template.value;
-    if (value < LEAST_SPLIT_VALUE || !this.#active) return job.setSplit(0, []);
-    const answer = await new Promise<CoinbaserResponse | undefined>((resolve) => {
-      const timer = setTimeout(() => resolve(undefined), this.#options.timeouts?.coinbaserMs ?? COINBASER_WAIT_MS);
-      this.#fetching = {
-        value,
-        done: (response) => {
-          clearTimeout(timer);
-          resolve(response);
-        },
-      };
-      this.#counts.coinbasers.requested += 1;
-      this.#connection?.send({ type: "coinbaserRequest", value, prevhash: job.template.prevhash });
-    });
-    this.#fetching = undefined;
-    const counts = this.#counts.coinbasers;
-    if (answer === undefined || answer.value !== value) {
-      counts.missed += 1;
-      return;
-    }
-    counts.answered += 1;
-    counts.outputs = answer.outputs.length;
-    if (answer.outputs.length === 0) counts.empty += 1;
-    job.setSplit(answer.outputs.length === 0 ? 0 : answer.coinbaserId, answer.outputs);
-  }
-
   // --- shares
 
   async #found(share: FoundShare): Promise<void> {
     if (share.isBlock) await this.#block(share);
     // A block goes out even when its job is stale.
     else if (share.work.job.stale && !this.#misbehaviours.has("staleWork")) {
-      this.#counts.shares.dropped += 1;
+      this.#tally.dropped();
       return;
     }
     this.#submit(share);
@@ -436,7 +376,7 @@ export class SimulatedGateway {
     blocks.found += 1;
     blocks.hashes.push(reverseHex(share.hash));
     this.#log(`block found: ${reverseHex(share.hash)} at height ${share.work.job.template.height}`);
-    if (this.#options.submitBlocks === false) return;
+    if (this.#options.submitBlocks === false || this.#nodeCut) return;
     const transactions = share.work.kind === SUBSIDY_ONLY ? [] : share.work.job.template.transactions.map((one) => one.raw);
     const block = assembleBlock(headerWithNonce(share.work, share.nonce), share.work.coinbase, transactions);
     try {
@@ -480,46 +420,12 @@ export class SimulatedGateway {
       ...(sendsCoinbase ? { coinbase: holder.coinbaseSection(work.kind) } : {}),
     };
     if (!this.#active || this.#connection?.send(share) !== true) {
-      this.#counts.shares.dropped += 1;
+      this.#tally.dropped();
       return;
     }
     holder.told.job = true;
     holder.told.coinbases.add(work.kind);
-    this.#counts.shares.sent += 1;
-    const key = waitingKey(share);
-    const waiting = { miner, sentAt: performance.now() };
-    const others = this.#waiting.get(key);
-    if (others === undefined) this.#waiting.set(key, [waiting]);
-    else others.push(waiting);
-  }
-
-  #answered(response: ShareResponse): void {
-    const counts = this.#counts;
-    const key = waitingKey(response);
-    const queue = this.#waiting.get(key);
-    const share = queue?.shift();
-    if (queue?.length === 0) this.#waiting.delete(key);
-    if (response.status === "rejected") {
-      counts.shares.rejected += 1;
-      counts.reasons[response.reason] = (counts.reasons[response.reason] ?? 0) + 1;
-    } else {
-      counts.shares[response.status] += 1;
-    }
-    if (share === undefined) {
-      counts.shares.unknownResponses += 1;
-      return;
-    }
-    const figures = share.miner.figures;
-    if (response.status === "rejected") {
-      figures.rejected += 1;
-    } else {
-      figures.accepted += 1;
-      figures.acceptedDifficulty += 2 ** response.targetByte;
-    }
-    const took = performance.now() - share.sentAt;
-    counts.latency.sum += took;
-    counts.latency.count += 1;
-    counts.latency.max = Math.max(counts.latency.max, took);
+    this.#tally.sent(share, miner);
   }
 
   // --- from outside
@@ -544,15 +450,34 @@ export class SimulatedGateway {
     });
   }
 
+  /** Its templates (or answers) are wrong in this way from now on; undefined mends it. It makes new work at once. */
+  break(fault: GatewayFault | undefined): void {
+    this.#fault = fault;
+    this.#refresh("forced");
+  }
+
+  /** The job that is newest; undefined before the first. */
+  get work(): Job | undefined {
+    return this.#job;
+  }
+
+  /** Its own node is gone: it mines on what it has, and has nobody to give its blocks to but the pool. */
+  cutNode(): void {
+    this.#nodeCut = true;
+  }
+
+  restoreNode(): void {
+    this.#nodeCut = false;
+    this.#refresh("normal");
+  }
+
   /** Cuts the connection as a broken network would; the gateway comes back by itself. */
   cut(): void {
     this.#connection?.close("cut");
   }
 
   snapshot(): GatewayFigures {
-    const { shares, latency, blocks, coinbasers } = this.#counts;
-    let waiting = 0;
-    for (const queue of this.#waiting.values()) waiting += queue.length;
+    const { blocks } = this.#counts;
     return {
       name: this.name,
       connected: this.#active,
@@ -561,9 +486,8 @@ export class SimulatedGateway {
       primeId: this.#configuration?.primeId,
       height: this.#job?.template.height,
       jobs: this.#counts.jobs,
-      coinbasers: { ...coinbasers },
-      shares: { ...shares, reasons: { ...this.#counts.reasons }, waiting },
-      latency: { mean: latency.count === 0 ? 0 : latency.sum / latency.count, max: latency.max },
+      coinbasers: { ...this.#splits.counts },
+      ...this.#tally.snapshot(),
       blocks: { ...blocks, hashes: [...blocks.hashes] },
       validations: this.#counts.validations,
       miners: this.#miners.map((miner) => miner.snapshot()),
@@ -585,6 +509,7 @@ export class SimulatedGateway {
     clearTimeout(this.#jobTimer);
     clearTimeout(this.#pollTimer);
     clearTimeout(this.#reconnectTimer);
+    for (const timer of this.#late) clearTimeout(timer);
     for (const miner of this.#miners) miner.remove();
     this.#connection?.close("stopped");
     this.#notifyChange();

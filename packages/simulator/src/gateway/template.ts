@@ -7,7 +7,23 @@ export interface TemplateTransaction {
   /** With witness. */
   readonly raw: Uint8Array;
   /** 32 bytes, internal order. */
+  readonly txid: Uint8Array;
   readonly wtxid: Uint8Array;
+  readonly weight: number;
+  /** As the node counts them. */
+  readonly sigops: number;
+  /** Satoshis. */
+  readonly fee: bigint;
+}
+
+/** What a gateway shows of a template that it isn't honest about, see faults.ts. */
+export interface ShownTransactions {
+  /** Wtxids that the short ids are made of. */
+  readonly wtxids?: readonly Uint8Array[];
+  /** In place of the true one over these. */
+  readonly crosscheck?: Uint8Array;
+  /** What is sent when transactions are asked for; raw, with witness. */
+  readonly raw?: readonly Uint8Array[];
 }
 
 export interface Template {
@@ -31,6 +47,8 @@ export interface Template {
   readonly totalSigops: number;
   readonly sizeLimit: number;
   readonly weightLimit: number;
+  /** Undefined for an honest gateway: it shows what its job is made of. */
+  readonly shown?: ShownTransactions;
 }
 
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));
@@ -43,8 +61,6 @@ export function readTemplate(answer: BlockTemplate): Template {
   if (answer.default_witness_commitment === undefined) {
     throw new SimulatorError("badTemplate", `a template with a witness commitment expected, got none at height ${answer.height}`);
   }
-  const total = (of: (one: BlockTemplate["transactions"][number]) => number): number =>
-    answer.transactions.reduce((sum, one) => sum + of(one), 0);
   return {
     height: answer.height,
     version: answer.version,
@@ -55,12 +71,27 @@ export function readTemplate(answer: BlockTemplate): Template {
     value: answer.coinbasevalue,
     subsidy: mainnetSubsidy(answer.height),
     witnessCommitment: bytes(answer.default_witness_commitment),
-    transactions: answer.transactions.map((one) => ({ raw: bytes(one.data), wtxid: fromReverseHex(one.hash) })),
-    branches: merkleBranches(answer.transactions.map((one) => fromReverseHex(one.txid))),
-    totalSize: total((one) => one.data.length / 2),
-    totalWeight: total((one) => one.weight),
-    totalSigops: total((one) => one.sigops),
+    ...ofTransactions(answer.transactions.map(readTransaction)),
     sizeLimit: answer.sizelimit,
     weightLimit: answer.weightlimit,
+  };
+}
+
+function readTransaction(one: BlockTemplate["transactions"][number]): TemplateTransaction {
+  const { data, txid, hash, ...rest } = one;
+  return { raw: bytes(data), txid: fromReverseHex(txid), wtxid: fromReverseHex(hash), ...rest };
+}
+
+/** What a template says of these transactions. */
+export function ofTransactions(
+  transactions: readonly TemplateTransaction[],
+): Pick<Template, "transactions" | "branches" | "totalSize" | "totalWeight" | "totalSigops"> {
+  const total = (of: (one: TemplateTransaction) => number): number => transactions.reduce((sum, one) => sum + of(one), 0);
+  return {
+    transactions,
+    branches: merkleBranches(transactions.map((one) => one.txid)),
+    totalSize: total((one) => one.raw.length),
+    totalWeight: total((one) => one.weight),
+    totalSigops: total((one) => one.sigops),
   };
 }

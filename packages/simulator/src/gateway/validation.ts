@@ -1,4 +1,4 @@
-/** Answers to the pool's questions about a job's transactions (0x50), from the job's template. */
+/** Answers to the pool's questions about a job's transactions (0x50), from the job's template or what its fault shows instead. */
 import {
   crosscheck,
   type FullSetRequest,
@@ -9,13 +9,25 @@ import {
   shortId,
   shortIdKey,
   type TransactionsByIndexRequest,
+  type ValidationError,
 } from "@openprime/datum";
 import type { Template } from "./template.js";
 
 const MAX_TRANSACTIONS = 16_383;
+
+type ValidationRequest = ShortIdsRequest | TransactionsByIndexRequest | FullSetRequest;
+type ReplyType = "shortIds" | "transactionsByIndex" | "fullSet";
+
+/** How each question is answered. */
+export const REPLY_TYPES = {
+  shortIdsRequest: "shortIds",
+  transactionsByIndexRequest: "transactionsByIndex",
+  fullSetRequest: "fullSet",
+} as const satisfies Record<ValidationRequest["type"], ReplyType>;
+
 /** What the gateway answers. `template` gives the template of the job in a slot, if there is one. */
 export function answerValidation(
-  request: ShortIdsRequest | TransactionsByIndexRequest | FullSetRequest,
+  request: ValidationRequest,
   template: (slot: number) => Template | undefined,
   gatewaySignKey: Uint8Array,
   poolPublicKey: PoolPublicKey,
@@ -25,26 +37,26 @@ export function answerValidation(
   const where = jobId < JOB_COUNT ? jobId : 0xff;
   const error = jobId < JOB_COUNT ? ("noJob" as const) : ("badJobIndex" as const);
 
-  if (request.type === "shortIdsRequest") {
-    if (held === undefined) return { type: "shortIds", jobId: where, error, ids: new Uint8Array() };
-    const { transactions } = held;
-    if (transactions.length === 0) return { type: "shortIds", jobId, ids: new Uint8Array() };
-    if (transactions.length > MAX_TRANSACTIONS) return { type: "shortIds", jobId, error: "tooManyTransactions", ids: new Uint8Array() };
+  const type = REPLY_TYPES[request.type];
+  if (held === undefined) return refusal(type, where, error);
+  const { shown } = held;
+  if (type === "shortIds") {
+    const wtxids = shown?.wtxids ?? held.transactions.map(({ wtxid }) => wtxid);
+    if (wtxids.length === 0) return { type, jobId, ids: new Uint8Array() };
+    if (wtxids.length > MAX_TRANSACTIONS) return refusal(type, jobId, "tooManyTransactions");
     const key = shortIdKey(gatewaySignKey, poolPublicKey.sign);
-    const wtxids = transactions.map((one) => one.wtxid);
-    return {
-      type: "shortIds",
-      jobId,
-      ids: new Uint8Array(Buffer.concat(wtxids.map((wtxid) => shortId(key, wtxid)))),
-      crosscheck: crosscheck(wtxids),
-    };
+    const ids = new Uint8Array(Buffer.concat(wtxids.map((wtxid) => shortId(key, wtxid))));
+    return { type, jobId, ids, crosscheck: shown?.crosscheck ?? crosscheck(wtxids) };
   }
 
-  const type = request.type === "fullSetRequest" ? "fullSet" : "transactionsByIndex";
-  if (held === undefined) return { type, jobId: where, error, transactions: [] };
-  if (request.type === "fullSetRequest") return { type, jobId, transactions: held.transactions.map((one) => one.raw) };
+  const transactions = shown?.raw ?? held.transactions.map(({ raw }) => raw);
+  if (request.type !== "transactionsByIndexRequest") return { type, jobId, transactions };
   const { indices } = request;
-  const bad = indices.length === 0 || indices.some((index) => index >= held.transactions.length);
-  if (bad) return { type, jobId, error: "badRequest", transactions: [] };
-  return { type, jobId, transactions: indices.map((index) => held.transactions[index]!.raw) };
+  if (indices.length === 0 || indices.some((index) => index >= transactions.length)) return refusal(type, jobId, "badRequest");
+  return { type, jobId, transactions: indices.map((index) => transactions[index]!) };
+}
+
+/** An answer that says what can't be served. */
+export function refusal(type: ReplyType, jobId: number, error: ValidationError): GatewayMessage {
+  return type === "shortIds" ? { type, jobId, error, ids: new Uint8Array() } : { type, jobId, error, transactions: [] };
 }

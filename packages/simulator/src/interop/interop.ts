@@ -6,12 +6,13 @@ import { addressToScript, NETWORKS, scriptToAddress } from "@openprime/bitcoin";
 import { rejectReasonName } from "@openprime/datum";
 import { SimulatorError } from "../errors.js";
 import { minerScript } from "../gateway/addresses.js";
-import { RegtestNode } from "../node/regtest-node.js";
-import { type InteropNode, startBitcoind } from "./bitcoind.js";
+import { BlockGate } from "./block-gate.js";
 import { type GatewayLog, type InteropGateway, startGateway } from "./gateway.js";
+import { type NodePair, startBitcoindPair, startSimulatedPair } from "./node-pair.js";
 import { type InteropPool, startPool } from "./pool.js";
 import type { Command } from "./processes.js";
 import { StratumMiner } from "./stratum-miner.js";
+import { countTemplates, describeTemplates, type TemplateCounts, templateProblems } from "./templates.js";
 
 export interface InteropOptions {
   /** Path of a `datum_gateway` binary. */
@@ -38,6 +39,8 @@ export interface InteropReport {
   readonly reconnects: number;
   readonly miners: { readonly submitted: number; readonly accepted: number; readonly refused: number; readonly hashesPerSecond: number };
   readonly poolWarnings: readonly string[];
+  /** What the pool made of the gateway's templates. */
+  readonly templates: TemplateCounts;
   /** Last words of the pool's check of its books, and of the audit of what it published. */
   readonly books: string;
   readonly settlements: string;
@@ -48,7 +51,18 @@ export interface InteropReport {
 /** User agents by which a gateway picks the kind of coinbase: 2 (any), 4, 3, 5. */
 const USER_AGENTS = ["cpuminer/openprime", "xminer-1.0/openprime", "whatsminer/v1.0/openprime", "Antminer S21/openprime"];
 const DIFFICULTY_ONE = 0xffffn << 208n;
-const FEED = 2;
+/**
+ * Transactions that come up in the course of a run, and how many of them the pool's node is not told of: few are asked for one by one, many
+ * together. Then it begins again.
+ */
+const FEED = [
+  { known: 300, unknown: 0 },
+  { known: 30, unknown: 10 },
+  { known: 0, unknown: 400 },
+] as const;
+const FEED_SECONDS = 15;
+/** Part of the run in which no block of a bitcoind run reaches its nodes, see block-gate.ts. */
+const GATED_PART = 0.6;
 /** Under so many, a miner at full speed would drown the gateway in shares. */
 const FEW_ZERO_BITS = 24;
 const EASY_SHARES_PER_SECOND = 5;
@@ -59,17 +73,6 @@ function testnetAddress(index: number): string {
   if (address === undefined) throw new SimulatorError("interopFailed", "no address for the miners");
   addressToScript(address, NETWORKS.regtest);
   return address;
-}
-
-async function startNode(options: InteropOptions, dir: string): Promise<InteropNode> {
-  if (options.bitcoind !== undefined) return startBitcoind(options.bitcoind, dir);
-  const node = await RegtestNode.start({ bits: options.bits, transactionsPerSecond: FEED });
-  return {
-    rpc: node.rpc,
-    description: `the simulator's node, bits ${options.bits.toString(16)}`,
-    check: () => node.check(),
-    stop: () => node.stop(),
-  };
 }
 
 /** What is missing before anything can start, in words; undefined when nothing is. */
@@ -111,15 +114,20 @@ export async function interop(options: InteropOptions, signal: AbortSignal): Pro
   const dir = mkdtempSync(join(tmpdir(), "openprime-interop-"));
   const running: { stop(): Promise<void> }[] = [];
   try {
-    options.say("starting the node");
-    const node = await startNode(options, join(dir, "node"));
+    options.say("starting the nodes");
+    const node = await (options.bitcoind === undefined
+      ? startSimulatedPair(options.bits)
+      : startBitcoindPair(options.bitcoind, join(dir, "node")));
     running.push(node);
+    const gates = await Promise.all((options.bitcoind === undefined ? [] : [node.gateways, node.pools]).map((rpc) => BlockGate.start(rpc)));
+    running.push(...gates);
+    const [gateways = node.gateways, pools = node.pools] = gates.map(({ rpc }) => rpc);
     options.say(`starting the pool on ${node.description}`);
-    const pool = await startPool(options.pool, join(dir, "pool"), node.rpc);
+    const pool = await startPool(options.pool, join(dir, "pool"), { pools, poolsZmq: node.poolsZmq });
     running.push(pool);
     options.say(`starting the gateway (pool key ${pool.publicKey.slice(0, 16)}…)`);
     const gateway = await startGateway(
-      { binary: options.gateway, node: node.rpc, pool, poolAddress: testnetAddress(0) },
+      { binary: options.gateway, node: gateways, pool, poolAddress: testnetAddress(0) },
       join(dir, "gateway"),
     );
     running.push(gateway);
@@ -137,7 +145,7 @@ export async function interop(options: InteropOptions, signal: AbortSignal): Pro
       running.push(miner);
       return miner;
     });
-    return await watch(options, signal, { node, pool, gateway, miners });
+    return await watch(options, signal, { node, gates, pool, gateway, miners });
   } finally {
     for (const one of running.reverse()) await one.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -145,7 +153,8 @@ export async function interop(options: InteropOptions, signal: AbortSignal): Pro
 }
 
 interface Running {
-  readonly node: InteropNode;
+  readonly node: NodePair;
+  readonly gates: readonly BlockGate[];
   readonly pool: InteropPool;
   readonly gateway: InteropGateway;
   readonly miners: readonly StratumMiner[];
@@ -155,11 +164,23 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
   let told = 0;
+  let fed = 0;
+  let open = false;
   while (elapsed() < options.minutes * 60 && !signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     // Ctrl-C goes to the programs as well: from here on they may end.
     if (signal.aborted) break;
     for (const one of [running.node, running.pool, running.gateway]) one.check();
+    if (!open && elapsed() > options.minutes * 60 * GATED_PART) {
+      open = true;
+      for (const gate of running.gates) gate.open();
+      if (running.gates.length > 0) options.say("blocks may pass from now on");
+    }
+    if (elapsed() >= fed * FEED_SECONDS) {
+      const { known, unknown } = FEED[fed % FEED.length]!;
+      fed += 1;
+      await running.node.send(known, unknown);
+    }
     if (elapsed() - told < 30) continue;
     told = elapsed();
     const { log } = running.gateway;
@@ -178,6 +199,7 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
   const log = structuredClone(running.gateway.log);
   options.say("checking the books and what the pool published");
   const { books, settlements, problem } = await audit(running.pool);
+  const templates = countTemplates(await running.pool.templates());
   return {
     node: running.node.description,
     minutes: elapsed() / 60,
@@ -185,9 +207,10 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
     reconnects: Math.max(0, log.handshakes - 1),
     miners: { ...total, hashesPerSecond: Math.round(hashes / elapsed()) },
     poolWarnings: [...running.pool.warnings],
+    templates,
     books,
     settlements,
-    problems: [...problems(log), ...problem],
+    problems: [...problems(log), ...templateProblems(templates), ...problem],
   };
 }
 
@@ -228,6 +251,7 @@ export function describeReport(report: InteropReport): string {
     `shares           ${gateway.accepted} accepted, ${gateway.rejected} refused${byReason(gateway.reasons)}, ${gateway.unknownResponses} unknown responses`,
     `at the gateway   ${miners.submitted} submitted by the miners, ${miners.accepted} taken, ${miners.refused} refused`,
     `blocks           ${gateway.blocksFound} found, ${gateway.blocksTaken} taken by the node`,
+    `templates        ${describeTemplates(report.templates)}`,
     `books            ${report.books}`,
     `settlements      ${report.settlements}`,
     `pool warnings    ${report.poolWarnings.length}`,

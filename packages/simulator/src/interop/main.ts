@@ -8,7 +8,7 @@ import { describeReport, type InteropOptions, interop } from "./interop.js";
 const USAGE = `Runs a real datum_gateway against the pool and reports what came of it.
 
   --gateway PATH         the datum_gateway program (needed)
-  --bitcoind PATH        a bitcoind to run in regtest; otherwise the simulator's own node
+  --bitcoind PATH        a bitcoind to run in regtest; otherwise the simulator's own nodes
   --minutes NUMBER       how long to mine (default 10)
   --threads NUMBER       hashing threads, each a miner of its own (default: all cores but one)
   --bits HEX             difficulty of blocks of the simulator's node (default 1b00ffff: shares only; 1d00ffff: every share is a block)
@@ -16,6 +16,8 @@ const USAGE = `Runs a real datum_gateway against the pool and reports what came 
   --pool-command TEXT    command of the pool (default: this repository's openprime)
   --json                 print the report as one JSON object
 
+Gateway and pool have a node each, and the pool's is not told of all transactions. On bitcoind every share is a block: there no block reaches a
+node in the first part of the run, so that templates live until they are judged. A template judged unsound is a problem, and none judged.
 An unmodified gateway passes on only shares of 2^32 hashes: expect minutes for each.
 `;
 

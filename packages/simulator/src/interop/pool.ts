@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { minerAddress } from "../gateway/addresses.js";
-import type { RpcAccess } from "../node/options.js";
+import type { NodePair } from "./node-pair.js";
 import { type Command, eventually, freePort, Program, run } from "./processes.js";
 
 export interface InteropPool {
@@ -14,9 +14,15 @@ export interface InteropPool {
   check(): void;
   /** Holds the pool's books against the chain, then recomputes every settlement that it published. Answers what it says. @throws SimulatorError */
   audit(): Promise<{ readonly books: string; readonly settlements: string }>;
+  /** What its `ledger templates` prints of all templates, JSON. @throws SimulatorError */
+  templates(): Promise<string>;
   stop(): Promise<void>;
 }
 
+type PoolsNode = Pick<NodePair, "pools" | "poolsZmq">;
+
+/** More than any run has jobs. */
+const MOST_TEMPLATES = 100_000;
 /** Level of a warning in the pool's JSON log. */
 const WARN = 40;
 
@@ -24,16 +30,17 @@ const WARN = 40;
  * Makes keys and configuration with the pool's own `init`, then sets what a test on loopback needs.
  * All that the interop run knows of the configuration's format is here.
  */
-async function writePoolConfig(pool: Command, dir: string, settings: { readonly node: RpcAccess; readonly port: number }): Promise<string> {
+async function writePoolConfig(pool: Command, dir: string, settings: { readonly node: PoolsNode; readonly port: number }): Promise<string> {
   const payoutAddress = minerAddress("interop pool", 0);
   await run({ file: pool.file, args: [...pool.args, "init", "--dir", dir, "--network", "regtest", "--payout-address", payoutAddress] });
   const file = join(dir, "openprime.yaml");
+  const zmq = settings.node.poolsZmq;
   const config = {
     network: "regtest",
     listen: { host: "127.0.0.1", port: settings.port },
     pool: { payoutAddress, tag: "OpenPrime interop", minimumDifficulty: 1 },
     keys: { file: "openprime.keys.json" },
-    node: settings.node,
+    node: { ...settings.node.pools, ...(zmq !== undefined && { zmqHashblock: zmq, zmqRawtx: zmq, zmqSequence: zmq }) },
     log: { format: "json" },
   };
   // YAML takes JSON as it is.
@@ -53,7 +60,7 @@ async function listens(port: number): Promise<boolean> {
 }
 
 /** Starts the pool and waits until it listens. */
-export async function startPool(pool: Command, dir: string, node: RpcAccess): Promise<InteropPool> {
+export async function startPool(pool: Command, dir: string, node: PoolsNode): Promise<InteropPool> {
   const port = await freePort();
   const config = await writePoolConfig(pool, dir, { node, port });
   const keys = await run({ file: pool.file, args: [...pool.args, "keys", "--config", config] });
@@ -73,6 +80,7 @@ export async function startPool(pool: Command, dir: string, node: RpcAccess): Pr
   }
   const command = (...args: string[]): Promise<string> => run({ file: pool.file, args: [...pool.args, ...args] });
   const from = join(dir, "openprime-public");
+  const { url, user, password } = node.pools;
   return {
     port,
     publicKey,
@@ -80,8 +88,9 @@ export async function startPool(pool: Command, dir: string, node: RpcAccess): Pr
     check: () => program.check(),
     audit: async () => ({
       books: await command("ledger", "check", "--scan", "--config", config),
-      settlements: await command("audit", "all", "--from", from, "--node", node.url, "--user", node.user, "--password", node.password),
+      settlements: await command("audit", "all", "--from", from, "--node", url, "--user", user, "--password", password),
     }),
+    templates: () => command("ledger", "templates", "--json", "--limit", String(MOST_TEMPLATES), "--config", config),
     stop: () => program.stop(),
   };
 }

@@ -7,7 +7,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import { setImmediate as breathe } from "node:timers/promises";
-import { targetBytes, targetFromBits } from "@openprime/bitcoin";
+import { NodeClient, targetBytes, targetFromBits } from "@openprime/bitcoin";
 import bcoin, { type Block, type ChainEntry, type Coin, type FullNode, type TX } from "bcoin";
 import { Scanner } from "../mining/scanner.js";
 import { expectedHashes } from "./difficulty.js";
@@ -75,7 +75,8 @@ export class BcoinNode {
     const started = new BcoinNode(options);
     started.#node.on("error", onError);
     await started.#node.open();
-    await started.#premine();
+    if (options.chainOf === undefined) await started.#premine();
+    else await started.#copyChain(options.chainOf);
     started.#node.on("disconnect", (_entry, block) => started.#returned.push(...block.txs.slice(1)));
     started.#node.on("connect", (_entry, block) => {
       started.#confirm(block);
@@ -97,6 +98,20 @@ export class BcoinNode {
     await this.#node.mempool.addTX(fanOut);
     await this.#mineOn(this.#node.chain.tip, { transactions: true, time: start + PREMINED * PREMINE_SPACING_SECONDS });
     this.#spendable = fanOut.outputs.map((_output, i) => bcoin.Coin.fromTX(fanOut, i, PREMINED));
+  }
+
+  async #copyChain(from: RpcAccess): Promise<void> {
+    const client = new NodeClient(from);
+    try {
+      const { blocks } = await client.blockchainInfo();
+      for (let height = 1; height <= blocks; height++) {
+        const raw = await client.rawBlock(await client.blockHash(height));
+        const entry = await this.#node.chain.add(bcoin.Block.fromRaw(Buffer.from(raw)));
+        if (entry === null) throw new Error(`the node does not take block ${height} of the one that it begins as`);
+      }
+    } finally {
+      await client.close();
+    }
   }
 
   get rpc(): RpcAccess {
@@ -190,6 +205,15 @@ export class BcoinNode {
     // bcoin keeps a template for ten seconds otherwise.
     if (sent.length > 0) this.#node.rpc.refreshBlock();
     return sent;
+  }
+
+  /** Takes transactions made elsewhere into the mempool. @param transactions raw, hex */
+  async receive(transactions: readonly string[]): Promise<void> {
+    for (const hex of transactions) {
+      const missing = await this.#node.mempool.addTX(bcoin.TX.fromRaw(Buffer.from(hex, "hex")));
+      if (missing !== null && missing.length > 0) throw new RangeError(`transactions of coins that the node has expected, got ${hex}`);
+    }
+    this.#node.rpc.refreshBlock();
   }
 
   /** Sends that many transactions every second from now on. */

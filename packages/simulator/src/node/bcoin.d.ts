@@ -87,6 +87,8 @@ declare module "bcoin" {
     readonly Network: { get(name: string): Network };
     readonly KeyRing: { fromPrivate(key: Buffer): KeyRing };
     readonly MTX: new () => MTX;
+    readonly TX: { fromRaw(data: Buffer): TX };
+    readonly Block: { fromRaw(data: Buffer): Block };
     readonly Coin: { fromTX(tx: TX, index: number, height: number): Coin };
   }
   const bcoin: Bcoin;

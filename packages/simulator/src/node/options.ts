@@ -11,6 +11,11 @@ export interface RegtestNodeOptions {
   readonly halvingInterval?: number;
   /** Signed transactions to send each second; 0 for none until asked. */
   readonly transactionsPerSecond?: number;
+  /**
+   * Begins with the best chain of this node instead of a pre-mined one of its own, and has none of its mempool; `bits` must be the same.
+   * Nothing connects the two afterwards: a test hands over what one shall have of the other, by `submitblock` and `RegtestNode.receive`.
+   */
+  readonly chainOf?: RpcAccess;
 }
 
 /** How to reach the node's RPC; fits the options of `NodeClient`. */
@@ -32,6 +37,7 @@ export interface NodeCalls {
   mine: { params: { count: number; transactions: boolean }; result: string[] };
   branch: { params: { fork: number; blocks: number }; result: string[] };
   send: { params: { count: number }; result: string[] };
+  receive: { params: { transactions: readonly string[] }; result: null };
   feed: { params: { transactionsPerSecond: number }; result: null };
   invalidate: { params: { hash: string }; result: null };
   reconsider: { params: { hash: string }; result: null };

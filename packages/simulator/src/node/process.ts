@@ -22,6 +22,9 @@ async function answer(node: BcoinNode, call: NodeCall): Promise<unknown> {
       return node.branch(call.params.fork, call.params.blocks);
     case "send":
       return node.send(call.params.count);
+    case "receive":
+      await node.receive(call.params.transactions);
+      return null;
     case "feed":
       node.feed(call.params.transactionsPerSecond);
       return null;

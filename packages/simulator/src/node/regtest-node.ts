@@ -112,6 +112,16 @@ export class RegtestNode {
     return this.#call("send", { count });
   }
 
+  /**
+   * Takes transactions of another node into the mempool; in it when this resolves, unlike with bcoin's `sendrawtransaction`.
+   *
+   * @param transactions raw, hex
+   * @throws SimulatorError `nodeRefused` at the first that it does not take
+   */
+  async receive(transactions: readonly string[]): Promise<void> {
+    await this.#call("receive", { transactions });
+  }
+
   /** Sends that many transactions every second from now on; 0 ends it. */
   async feed(transactionsPerSecond: number): Promise<void> {
     await this.#call("feed", { transactionsPerSecond });

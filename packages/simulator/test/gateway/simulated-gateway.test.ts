@@ -1,11 +1,13 @@
 import { addressToScript, NETWORKS, NodeClient, parseCoinbase } from "@openprime/bitcoin";
+import type { JobAnnouncement } from "@openprime/datum";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { minerAddress } from "../../src/gateway/addresses.js";
 import { finishCoinbase } from "../../src/gateway/coinbase.js";
-import { SimulatedGateway, type SimulatedGatewayOptions } from "../../src/gateway/simulated-gateway.js";
+import type { SimulatedGatewayOptions } from "../../src/gateway/options.js";
+import { SimulatedGateway } from "../../src/gateway/simulated-gateway.js";
 import { Hasher } from "../../src/mining/hasher.js";
 import { RegtestNode } from "../../src/node/regtest-node.js";
-import { MINI_POOL_SCRIPT, MiniPool, type MiniPoolBehaviour } from "../mini-pool.js";
+import { MINI_POOL_SCRIPT, MINI_POOL_TAG, MiniPool, type MiniPoolBehaviour, type MiniShare } from "../mini-pool.js";
 
 let node: RegtestNode;
 let hasher: Hasher;
@@ -158,6 +160,13 @@ describe("difficulty", () => {
     expect(Math.min(...pool.shares.map(({ share }) => share.targetByte))).toBe(3);
   });
 
+  it("takes another minimum in mid-session", async () => {
+    const { pool } = await start({});
+    await pool.until(() => pool.shares.some(({ share }) => share.targetByte < 9));
+    pool.send({ type: "configuration", payoutScript: MINI_POOL_SCRIPT, primeId: 77, tag: MINI_POOL_TAG, minimumDifficulty: 512n });
+    await pool.until(() => pool.shares.some(({ share }) => share.targetByte >= 9));
+  });
+
   // An ordinary job can take the quickdiff work's place before its first share, as in life; then there is no second jump.
   it("jumps by quickdiff work for a miner that is far too fast", { retry: 3, timeout: 20_000 }, async () => {
     // So fast that it finds a share of the new difficulty long before the next ordinary job takes its place.
@@ -226,5 +235,86 @@ describe("misbehaviours", () => {
     const before = pool.shares.length;
     await pool.until(() => pool.shares.length > before + 20);
     expect(pool.shares.every(({ job }) => job.height === old)).toBe(true);
+  });
+});
+
+describe("faults", () => {
+  const full = ({ share, job }: MiniShare): boolean => !share.subsidyOnly && job.transactionCount > 1;
+
+  it("are in the jobs from the moment they are asked for until they are mended, and the shares are good", { timeout: 20_000 }, async () => {
+    await node.send(5);
+    const { pool, gateway } = await start({ split: splitOf });
+    const subsidy = 5_000_000_000n;
+    const overpays = (seen: MiniShare): boolean => seen.job.coinbaseValue >= subsidy + 100_000_000n;
+    await pool.until(() => pool.shares.some(full));
+    expect(pool.shares.some(overpays)).toBe(false);
+    gateway.break("overpaying");
+    await pool.until(() => pool.shares.some((seen) => full(seen) && overpays(seen)));
+    gateway.break(undefined);
+    const before = pool.shares.length;
+    await pool.until(() => pool.shares.slice(before).some((seen) => full(seen) && !overpays(seen)));
+    expect(pool.shares.every(({ meetsTarget }) => meetsTarget)).toBe(true);
+  });
+
+  it("of the template show another set than the job's", async () => {
+    await node.send(5);
+    const { pool } = await start({}, { fault: "missingTransaction" });
+    await pool.until(() => pool.shares.some(full));
+    const { share, job } = pool.shares.find(full)!;
+    pool.send({ type: "shortIdsRequest", jobId: share.jobId });
+    const reply = () => pool.messages.find((message) => message.type === "shortIds");
+    await pool.until(() => reply() !== undefined);
+    expect(reply()!.ids).toHaveLength((job.transactionCount - 1) * 6);
+  });
+
+  it("of the answers are silence, lateness and errors", async () => {
+    const { pool, gateway } = await start({}, { fault: "neverAnswers", lateMs: 50 });
+    await pool.until(() => pool.shares.length > 0);
+    const [{ share }] = pool.shares as [MiniShare];
+    const ask = (): void => pool.send({ type: "fullSetRequest", jobId: share.jobId });
+    const replies = () => pool.messages.filter(({ type }) => type === "fullSet");
+    ask();
+    await gateway.until(({ validations }) => validations === 1);
+    gateway.break("answersError");
+    ask();
+    await pool.until(() => replies().length === 1);
+    expect(replies()[0]).toMatchObject({ error: "noTemplate" });
+    gateway.break("answersLate");
+    const asked = performance.now();
+    ask();
+    await pool.until(() => replies().length === 2);
+    expect(performance.now() - asked).toBeGreaterThan(40);
+    expect(replies()[1]).not.toHaveProperty("error");
+  });
+});
+
+describe("a gateway whose node is cut off", () => {
+  it("mines on what it has, and leaves its blocks to the pool until the node is back", { timeout: 20_000 }, async () => {
+    const { pool, gateway } = await start({ minimumDifficulty: 16_384n }, { miners: [{ username: payee, hashrate: 300_000, kind: 4 }] });
+    await gateway.until(({ jobs }) => jobs > 1);
+    gateway.cutNode();
+    const before = gateway.snapshot().blocks;
+    const figures = await gateway.until(({ blocks }) => blocks.found > before.found);
+    await pool.until(() => pool.shares.some(({ share }) => share.isBlock));
+    expect(figures.blocks.submitted).toBe(before.submitted);
+    const { height } = gateway.snapshot();
+    await node.mine();
+    gateway.restoreNode();
+    await pool.until(() => pool.shares.some(({ job }) => job.height > height!));
+  });
+});
+
+describe("announcements", () => {
+  it("tell of a job and its coinbases before its first share, when asked", async () => {
+    const { pool } = await start({ split: splitOf }, { announceJobs: true });
+    const announced = () => pool.messages.filter((message) => message.type === "jobAnnouncement");
+    await pool.until(() => pool.shares.some(({ job }) => job.coinbaserId === 5));
+    const { share, job } = pool.shares.find((seen) => seen.job.coinbaserId === 5)!;
+    const kindsOf = ({ coinbases }: JobAnnouncement): number[] => coinbases.map(({ coinbaseId }) => coinbaseId);
+    // Work on a new block is told of twice: as it is at first, and with the split.
+    expect(kindsOf(announced()[0]!)).toEqual([0, 0xff]);
+    const whole = announced().find((message) => message.jobId === share.jobId && message.job.coinbaserId === 5)!;
+    expect(whole.job).toEqual(job);
+    expect(kindsOf(whole)).toEqual([0, 1, 2, 3, 4, 5]);
   });
 });

@@ -1,10 +1,14 @@
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { NodeClient } from "@openprime/bitcoin";
 import { describe, expect, it } from "vitest";
+import { BlockGate } from "../../src/interop/block-gate.js";
 import { emptyGatewayLog, readGatewayLine } from "../../src/interop/gateway.js";
 import { describeReport, missing } from "../../src/interop/interop.js";
 import { main } from "../../src/interop/main.js";
 import { readNotify, stratumHeader } from "../../src/interop/stratum-work.js";
+import { countTemplates, templateProblems } from "../../src/interop/templates.js";
+import { RegtestNode } from "../../src/node/regtest-node.js";
 
 /** Lines as a gateway at log level debug writes them. */
 const LINES = [
@@ -61,16 +65,65 @@ describe("the report", () => {
       reconnects: 1,
       miners: { submitted: 3, accepted: 3, refused: 0, hashesPerSecond: 1_234_567 },
       poolWarnings: ['{"level":40,"time":0,"peer":"a b","msg":"no good"}'],
+      templates: { sound: { known: 2, byIndex: 1 }, unjudged: { tipMoved: 4 }, unsound: [], pending: 0, mostTransactions: 300 },
       books: "the books agree with the chain",
       settlements: "PASS: 3 settlements",
       problems: ["one"],
     });
     expect(text).toContain("books            the books agree with the chain\nsettlements      PASS: 3 settlements\n");
+    expect(text).toContain("3 sound (known 2, byIndex 1), 4 unjudged (tipMoved 4), 0 unsound, 0 pending; up to 300 transactions");
     expect(text).toContain("(highHash 1, stale 2), 1 unknown responses");
     expect(text).toContain("No data received from server in over 60 seconds");
     expect(text).toContain('00:00:00 no good peer="a b"');
     expect(text).toContain("1,234,567 hashes/s");
     expect(text).toContain("PROBLEMS\n  - one");
+  });
+});
+
+describe("the pool's verdicts", () => {
+  const told = (state: string | undefined, path: string | null = null, code: string | null = null) => ({
+    height: 7,
+    transactions: 3,
+    verdict: state === undefined ? null : { state, path, code, detail: "words" },
+  });
+  const count = (...templates: object[]) => countTemplates(JSON.stringify({ templates }));
+
+  it("are counted, and wrong when a template was unsound or none was sound", () => {
+    const counts = count(
+      told("sound", "known"),
+      told("sound", "known"),
+      told("unjudged", null, "tipMoved"),
+      told("unsound", "fullSet", "tooHeavy"),
+      told(undefined),
+    );
+    expect(counts).toMatchObject({ sound: { known: 2 }, unjudged: { tipMoved: 1 }, pending: 1, mostTransactions: 3 });
+    expect(templateProblems(counts)).toEqual(["a template was judged unsound: height 7, 3 transactions: tooHeavy, words"]);
+    expect(templateProblems(count(told("sound", "byIndex")))).toEqual([]);
+    expect(templateProblems(count(told("unjudged", null, "silent")))).toEqual(["no template was judged sound"]);
+    expect(templateProblems(count())).toEqual(["no template was judged sound"]);
+  });
+});
+
+describe("a gate for blocks", () => {
+  it("keeps them from the node until it is opened, and nothing else", async () => {
+    const node = await RegtestNode.start();
+    const gate = await BlockGate.start(node.rpc);
+    const client = new NodeClient(gate.rpc);
+    try {
+      const { hash } = await node.tip();
+      expect(await client.bestBlockHash()).toBe(hash);
+      await expect(client.call("submitblok")).rejects.toMatchObject({ code: "rpc" });
+      const block = Buffer.from(await client.rawBlock(hash)).toString("hex");
+      expect(await client.submitBlock(block)).toBe("inconclusive");
+      expect(gate.kept).toBe(1);
+      gate.open();
+      expect(await client.submitBlock(block)).toMatch(/duplicate/);
+      expect(gate.kept).toBe(1);
+    } finally {
+      await client.close();
+      await gate.stop();
+      await node.stop();
+    }
   });
 });
 

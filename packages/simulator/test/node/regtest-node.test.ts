@@ -68,6 +68,31 @@ describe("the node", () => {
     expect(await node.tip()).toEqual(before);
   });
 
+  it("begins as another one, and then goes its own way", async () => {
+    const sent = await node.send(300);
+    expect(sent).toHaveLength(300);
+    const other = await RegtestNode.start({ bits: 0x1f7fffff, chainOf: node.rpc });
+    const otherClient = new NodeClient(other.rpc);
+    try {
+      expect(await other.tip()).toEqual(await node.tip());
+      const { transactions } = await client.blockTemplate();
+      expect(transactions.length).toBeGreaterThanOrEqual(300);
+      expect((await otherClient.blockTemplate()).transactions).toEqual([]);
+      // Some of them are made known to it, and the block that has them all.
+      await other.receive(transactions.slice(0, 20).map(({ data }) => data));
+      expect((await otherClient.blockTemplate()).transactions).toHaveLength(20);
+      await expect(other.receive(["00"])).rejects.toMatchObject({ code: "nodeRefused" });
+      const [hash] = await node.mine();
+      const raw = await client.rawBlock(hash!);
+      expect(await otherClient.submitBlock(Buffer.from(raw).toString("hex"))).toBeNull();
+      expect(await other.tip()).toEqual(await node.tip());
+      expect(await otherClient.call<string[]>("getrawmempool")).toEqual([]);
+    } finally {
+      await otherClient.close();
+      await other.stop();
+    }
+  });
+
   it("invalidates and reconsiders a block", async () => {
     const before = await node.tip();
     const [hash] = await node.mine(1, { transactions: false });

@@ -1,6 +1,6 @@
 /** `openprime audit`: recomputes published settlements, on any machine, without a configuration. */
 import { NodeClient, reverseHex } from "@openprime/bitcoin";
-import { Auditor, type AuditResult, type IndexedSettlement, ProofError } from "../../proofs/index.js";
+import { Auditor, type AuditResult, type ChainScan, type IndexedSettlement, ProofError } from "../../proofs/index.js";
 import { HashSet } from "../../work/index.js";
 import { CliError } from "../errors.js";
 import type { CommandIo } from "../io.js";
@@ -15,6 +15,8 @@ export interface AuditOptions {
   readonly cookieFile?: string;
   readonly user?: string;
   readonly password?: string;
+  /** Looks for blocks that nothing published tells of; with `all` only. */
+  readonly scan: boolean;
   readonly json: boolean;
 }
 
@@ -25,7 +27,9 @@ export interface AuditOptions {
  * @returns the exit code: 0 when everything is right
  */
 export async function audit(block: string, options: AuditOptions, io: CommandIo): Promise<number> {
-  const { from, node: url, cookieFile, user, password, json } = options;
+  const { from, node: url, cookieFile, user, password, scan, json } = options;
+  if (scan && block !== "all")
+    throw new CliError("optionInvalid", `expected all with --scan, got ${JSON.stringify(block)}`, "audit all --scan, or leave --scan out");
   const client = new NodeClient({
     url,
     ...(cookieFile !== undefined && { cookieFile }),
@@ -33,6 +37,8 @@ export async function audit(block: string, options: AuditOptions, io: CommandIo)
     ...(password !== undefined && { password }),
   });
   const results: AuditResult[] = [];
+  let scanned: ChainScan | undefined;
+  const passed = (): boolean => results.every((result) => result.verdict === "PASS") && !io.signal.aborted;
   try {
     const auditor = await Auditor.open({ source: publishedFiles(from), node: new RpcAuditNode(client), seen: new HashSet() });
     for (const { number } of choose(auditor.documents.index, block)) {
@@ -42,11 +48,18 @@ export async function audit(block: string, options: AuditOptions, io: CommandIo)
       if (!json) io.stdout.write(`${sentence(result)}\n`);
       if (result.verdict !== "PASS") break;
     }
+    if (scan && passed()) {
+      scanned = await auditor.scan(io.signal);
+      if (!json) io.stdout.write(scanText(scanned));
+    }
   } finally {
     await client.close();
   }
-  const verdict = results.every((result) => result.verdict === "PASS") && !io.signal.aborted ? "PASS" : "DIFFERS";
-  if (json) io.stdout.write(`${JSON.stringify({ verdict, settlements: results.map(plain) }, null, 2)}\n`);
+  const verdict = passed() && !scanned?.untold.some(({ missing }) => missing) ? "PASS" : "DIFFERS";
+  if (json) {
+    const all = { verdict, settlements: results.map(plain), ...(scanned !== undefined && { scan: plainScan(scanned) }) };
+    io.stdout.write(`${JSON.stringify(all, null, 2)}\n`);
+  }
   return verdict === "PASS" ? 0 : 1;
 }
 
@@ -73,6 +86,20 @@ function sentence(result: AuditResult): string {
   const open = unchecked.map((one) => `; not checked: ${one}`).join("");
   const remarks = notes.map((one) => `; note: ${one}`).join("");
   return `PASS ${what}: ${value} satoshis, fee ${fee}, ${accounts} accounts, ${segments} log files${open}${remarks}`;
+}
+
+function scanText({ from, to, untold, unread }: ChainScan): string {
+  const lines = untold.map(({ height, hash, value, missing }) => {
+    const what = `block ${height} ${reverseHex(hash)} pays ${value} satoshis to the pool, and has neither settlement nor receipt`;
+    return missing ? `DIFFERS ${what}` : `note: ${what} yet`;
+  });
+  if (unread > 0) lines.push(`not checked: ${unread} blocks that the node does not have`);
+  if (!untold.some(({ missing }) => missing)) lines.push(`PASS blocks ${from} to ${to}: all that pay the pool are told of`);
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+function plainScan({ untold, ...rest }: ChainScan): object {
+  return { ...rest, untold: untold.map(({ hash, value, ...one }) => ({ ...one, block: reverseHex(hash), value: String(value) })) };
 }
 
 /** As JSON has it: hashes in hex, satoshis as text. */

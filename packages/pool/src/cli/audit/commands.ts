@@ -15,6 +15,11 @@ export function addAudit(program: Command, io: CommandIo, done: (exitCode: numbe
     .option("--cookie-file <file>", "the node's cookie")
     .option("--user <name>", "the node's RPC user")
     .option("--password <text>", "the node's RPC password")
+    .option(
+      "--scan",
+      "with all: read every block of the chain since the first, for those that pay the pool and that nothing tells of",
+      false,
+    )
     .option("--json", "print one JSON object", false)
     .action(async (block: string, options: AuditOptions) => {
       const { audit } = await import("./audit.js");

@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: shares through the whole path (socket, decrypt, judge, commit, answer), with small and large coinbases; and splits for one gateway
- * and for a thousand at once, from windows of few and of many accounts.
+ * and for a thousand at once, from windows of few and of many accounts; and the short ids of a job looked for in a large mempool.
  *
  * The pool is this process and uses one core; database, node and load are processes of their own. Machines are shared and noisy: the prover
  * alone is measured in the same run, so that figures of two machines, or of two days, can be compared by their ratio to it.
@@ -16,6 +16,7 @@ import { resolveConfig } from "../config/index.js";
 import { createLogger } from "../log.js";
 import { type Pool, type PoolModules, startPool } from "../pool.js";
 import { askForSplits, Crowd } from "./coinbaser.js";
+import { measureMempool } from "./mempool.js";
 import { profileRooms, type RoomShares } from "./rooms.js";
 import { fillWindow, measureSplitBook, type WindowOptions } from "./window.js";
 
@@ -35,6 +36,9 @@ const CROWD_BLOCKS = 6;
 const MANY_VALUE = 312_500_000n;
 /** So small, satoshis, that a split is as long as it can be. */
 const SMALL_THRESHOLD = 1000;
+/** A full mempool of a usual node, and a full block. */
+const MEMPOOL_TRANSACTIONS = 300_000;
+const JOB_TRANSACTIONS = 4000;
 const PROVER_RUNS = 50_000;
 /** Out of a CPU's reach: the load finds no blocks. */
 const HARD_BITS = 0x1b00ffff;
@@ -51,6 +55,7 @@ export async function bench(say: (line: string) => void): Promise<void> {
   try {
     await benchShares(dir, say);
     await benchCrowd(dir, say);
+    await benchMempool(say);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -130,17 +135,31 @@ async function benchCrowd(dir: string, say: (line: string) => void): Promise<voi
   }
 }
 
+/** A job's transactions found in the mempool's own thread, while this one judges shares. */
+async function benchMempool(say: (line: string) => void): Promise<void> {
+  const figures = await measureMempool(MEMPOOL_TRANSACTIONS, JOB_TRANSACTIONS);
+  say(
+    `${JOB_TRANSACTIONS} short ids in a mempool of ${MEMPOOL_TRANSACTIONS}: ${figures.median.toFixed(1)} ms of one core (median of keys), ` +
+      `${figures.longest.toFixed(1)} ms at most; answered in ${figures.answered.toFixed(1)} ms, ` +
+      `the main thread held up for ${figures.delay.toFixed(1)} ms at most\n` +
+      `  read from the node in ${figures.loadSeconds.toFixed(1)} s and ${figures.megabytes.toFixed(0)} MB, ` +
+      `the main thread held up for ${figures.loadDelay.toFixed(1)} ms at most`,
+  );
+}
+
 /** A pool on that node with its books in the folder. */
 function openPool(dir: string, node: RegtestNode, modules: Pick<PoolModules, "crypto" | "longTermKeys">): Promise<Pool> {
   const config = resolveConfig(
     {
       network: "regtest",
       listen: { host: "127.0.0.1", port: 0 },
-      pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1 },
+      pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1, minimumDifficultyCeiling: 1 },
       node: { ...node.rpc, pollSeconds: 0.1 },
       database: { dir: "books" },
       limits: { coinbaserPerMinute: 6000, connectionsPerAddress: MANY_GATEWAYS + 1 },
       split: { threshold: SMALL_THRESHOLD },
+      // The load's jobs have branches and no transactions behind them.
+      templates: { check: "off" },
     },
     dir,
   );

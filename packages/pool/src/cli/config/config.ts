@@ -5,9 +5,20 @@ import { dirname, join, resolve } from "node:path";
 import { AddressError, addressToScript, NETWORKS, type Network } from "@openprime/bitcoin";
 import type { SchemeOptions } from "@openprime/rewards";
 import { codeOf, messageOf, shellWord } from "../errors.js";
+import { checkAccess, checkNodes, isNodeKey, type NodeValues, nodeAt, type RawNodes } from "./nodes.js";
 import { ConfigError, type ConfigProblem, invalidConfig, showValue } from "./problems.js";
 import { environmentName, SETTING_PATHS, SETTINGS, type Setting, type SettingPath, type SettingValues } from "./settings.js";
-import { type PartialSettings, type RawSettings, readEnvironment, readObject, readYaml } from "./sources.js";
+import { type PartialSettings, type RawSetting, type RawSettings, readEnvironment, readObject, readYaml } from "./sources.js";
+
+/** How a node is reached. */
+export interface NodeAccess {
+  /** RPC, without user and password. */
+  readonly url: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly cookieFile?: string;
+  readonly zmqHashblock?: string;
+}
 
 export interface Config {
   /** Absolute path of the file; undefined for a configuration made by code. */
@@ -31,17 +42,26 @@ export interface Config {
     readonly minimumDifficulty: bigint;
     /** log2 of `minimumDifficulty`, as the wire has it. */
     readonly minimumTargetByte: number;
+    /** The highest minimum of a gateway with much work; a power of two, not under `minimumDifficulty`. */
+    readonly minimumDifficultyCeiling: bigint;
+    /** What one gateway should send at most. */
+    readonly gatewaySharesPerMinute: number;
     readonly motd: string;
   };
-  readonly keys: { readonly file: string };
-  readonly node: {
-    readonly url: string;
-    readonly user?: string;
-    readonly password?: string;
-    readonly cookieFile?: string;
-    readonly zmqHashblock?: string;
-    readonly pollMs: number;
+  readonly keys: {
+    readonly file: string;
+    readonly passphraseFile?: string;
+    /** Folder of systemd's credentials. */
+    readonly credentials?: string;
   };
+  /** The first node. */
+  readonly node: NodeAccess & {
+    readonly pollMs: number;
+    readonly zmqRawtx?: string;
+    readonly zmqSequence?: string;
+  };
+  /** All nodes, `node` first. */
+  readonly nodes: readonly [NodeAccess, ...NodeAccess[]];
   /** As `openDatabase` of the ledger takes it. */
   readonly database: { readonly url: string } | { readonly embedded: { readonly dataDir: string } };
   readonly scheme: SchemeOptions;
@@ -66,6 +86,18 @@ export interface Config {
     /** Single shares after their round: none, some days, or all. */
     readonly keep: "rounds" | "forever" | number;
   };
+  readonly templates: {
+    /** Which jobs are judged. */
+    readonly check: "always" | "sample" | "off";
+    /** Part of the jobs that a sample takes, 0 to 1. */
+    readonly sample: number;
+    readonly proposalsPerSecond: number;
+    /** Of the fees of the node's own template, parts per million; 0 for no floor. */
+    readonly leastFeesPpm: number;
+    readonly floorAction: "tell" | "refuse";
+    /** Days that rows of templates are kept. */
+    readonly keep: number;
+  };
   readonly publish: { readonly dir: string };
   /** Signing keys of gateways that relay others' work, lower-case hex. */
   readonly relays: readonly string[];
@@ -77,6 +109,9 @@ export interface Config {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Bitcoin Core's default RPC ports. */
+/** Some 46 EH/s in one gateway at 600 shares a minute. */
+const DEFAULT_CEILING = 1n << 30n;
+
 const RPC_PORTS: Readonly<Record<Network["name"], number>> = {
   mainnet: 8332,
   testnet: 18332,
@@ -104,7 +139,9 @@ export function loadConfig(file: string, env: Environment): Config {
   const unreadable = raw.problems.filter((problem) => problem.setting === "");
   if (unreadable.length > 0) throw invalidConfig(unreadable);
   const config = checked([raw, readEnvironment(env)], { where: file, baseDir: dirname(path), home: env.HOME ?? homedir() });
-  return { ...config, file: path, warnings: [...config.warnings, ...modeWarnings(path, file, raw)] };
+  const credentials = env.CREDENTIALS_DIRECTORY;
+  const keys = { ...config.keys, ...(credentials !== undefined && credentials !== "" && { credentials }) };
+  return { ...config, keys, file: path, warnings: [...config.warnings, ...modeWarnings(path, file, raw)] };
 }
 
 /**
@@ -153,11 +190,25 @@ function checked(sources: readonly RawSettings[], origin: Origin): Omit<Config, 
     if (result.success) values[path] = result.data;
     else problems.push(badValue(at(path), path, value));
   }
-  const config = assemble(values as unknown as SettingValues, new Set(given.keys()), origin, (path, message) => {
+  const nodes = checkNodes(mergedNodes(sources), (where, setting, message) => {
+    problems.push({ where, setting, message: `${where}: ${message}` });
+  });
+  const config = assemble(values as unknown as SettingValues, nodes, new Set(given.keys()), origin, (path, message) => {
     problems.push({ where: at(path), setting: path, message: `${at(path)}: ${message}` });
   });
   if (problems.length > 0 || config === undefined) throw invalidConfig(problems);
   return config;
+}
+
+function mergedNodes(sources: readonly RawSettings[]): RawNodes<RawSetting> {
+  const merged: RawNodes<RawSetting> = new Map();
+  for (const { nodes } of sources) {
+    for (const [place, { where, values }] of nodes) {
+      const entry = nodeAt(merged, place, where);
+      for (const [key, value] of values) entry.values.set(key, value);
+    }
+  }
+  return merged;
 }
 
 function badValue(where: string, path: SettingPath, value: unknown): ConfigProblem {
@@ -171,13 +222,18 @@ type Report = (path: SettingPath, message: string) => void;
 /** Checks across settings. Undefined when a value that others need is missing; that problem has been reported. */
 function assemble(
   values: SettingValues,
+  nodes: readonly NodeValues[],
   given: ReadonlySet<SettingPath>,
   origin: Origin,
   report: Report,
 ): Omit<Config, "file"> | undefined {
   const network = values.network === undefined ? undefined : NETWORKS[values.network];
   const payoutScript = network === undefined ? undefined : checkPayoutAddress(values["pool.payoutAddress"], network, given, report);
-  checkNodeAccess(given, report);
+  checkAccess(
+    (key) => given.has(`node.${key}`),
+    (key) => `node.${key}`,
+    (key, message) => report(`node.${key}`, message),
+  );
   if (given.has("database.url") && given.has("database.dir")) {
     report("database.dir", "database.url and database.dir are both set. Allowed: one of them");
   }
@@ -186,10 +242,21 @@ function assemble(
   if (relayedFeePpm < (values["pool.feePercent"] ?? 0)) {
     report("pool.relayedFeePercent", "pool.relayedFeePercent is under pool.feePercent. Allowed: the same or more");
   }
+  const ceiling = values["pool.minimumDifficultyCeiling"];
+  const floor = values["pool.minimumDifficulty"] ?? 1n;
+  if (ceiling !== undefined && ceiling < floor) {
+    report("pool.minimumDifficultyCeiling", "pool.minimumDifficultyCeiling is under pool.minimumDifficulty. Allowed: the same or more");
+  }
   const path = (text: string): string => resolve(origin.baseDir, text.startsWith("~/") ? join(origin.home, text.slice(2)) : text);
   const complete = values as { readonly [P in SettingPath]-?: Exclude<SettingValues[P], undefined> };
   if (network === undefined || payoutScript === undefined || scheme === undefined || incomplete(values)) return undefined;
   const tagBytes = new TextEncoder().encode(complete["pool.tag"]);
+  const access = ({ cookieFile, url, ...rest }: NodeValues): NodeAccess => ({
+    url: url ?? defaultNodeUrl(network),
+    ...rest,
+    ...(cookieFile !== undefined && { cookieFile: path(cookieFile) }),
+  });
+  const node = access(firstNode(values));
   return {
     network,
     listen: { host: complete["listen.host"], port: complete["listen.port"] },
@@ -203,17 +270,21 @@ function assemble(
       coinbase: complete["pool.coinbase"],
       minimumDifficulty: complete["pool.minimumDifficulty"],
       minimumTargetByte: complete["pool.minimumDifficulty"].toString(2).length - 1,
+      minimumDifficultyCeiling: ceiling ?? (floor > DEFAULT_CEILING ? floor : DEFAULT_CEILING),
+      gatewaySharesPerMinute: complete["pool.gatewaySharesPerMinute"],
       motd: complete["pool.motd"],
     },
-    keys: { file: path(complete["keys.file"]) },
-    node: {
-      url: values["node.url"] ?? defaultNodeUrl(network),
-      ...(values["node.user"] !== undefined && { user: values["node.user"] }),
-      ...(values["node.password"] !== undefined && { password: values["node.password"] }),
-      ...(values["node.cookieFile"] !== undefined && { cookieFile: path(values["node.cookieFile"]) }),
-      ...(values["node.zmqHashblock"] !== undefined && { zmqHashblock: values["node.zmqHashblock"] }),
-      pollMs: complete["node.pollSeconds"],
+    keys: {
+      file: path(complete["keys.file"]),
+      ...(values["keys.passphraseFile"] !== undefined && { passphraseFile: path(values["keys.passphraseFile"]) }),
     },
+    node: {
+      ...node,
+      pollMs: complete["node.pollSeconds"],
+      ...(values["node.zmqRawtx"] !== undefined && { zmqRawtx: values["node.zmqRawtx"] }),
+      ...(values["node.zmqSequence"] !== undefined && { zmqSequence: values["node.zmqSequence"] }),
+    },
+    nodes: [node, ...nodes.map(access)],
     database:
       values["database.url"] === undefined ? { embedded: { dataDir: path(complete["database.dir"]) } } : { url: values["database.url"] },
     scheme,
@@ -231,6 +302,14 @@ function assemble(
       coinbaserPerMinute: complete["limits.coinbaserPerMinute"],
     },
     shares: { staleGraceMs: complete["shares.staleGraceSeconds"], keep: complete["shares.keep"] },
+    templates: {
+      check: complete["templates.check"],
+      sample: complete["templates.sample"],
+      proposalsPerSecond: complete["templates.proposalsPerSecond"],
+      leastFeesPpm: complete["templates.leastFeesPercent"],
+      floorAction: complete["templates.floorAction"],
+      keep: complete["templates.keep"],
+    },
     publish: { dir: path(complete["publish.dir"]) },
     relays: values["relays.keys"]?.toLowerCase().match(/[0-9a-f]{64}/g) ?? [],
     log: { level: complete["log.level"], format: complete["log.format"] },
@@ -256,7 +335,10 @@ function checkScheme(values: SettingValues, given: ReadonlySet<SettingPath>, rep
     case "pps":
     case "fpps":
       if (given.has("scheme.reserve")) return { name };
-      report("scheme.reserve", `scheme.reserve is missing: ${name} pays shares from your own funds, say how many satoshis you risk`);
+      report(
+        "scheme.reserve",
+        `scheme.reserve is missing: ${name} pays shares from your own funds, say how much you risk. Allowed: ${SETTINGS["scheme.reserve"].allowed}`,
+      );
       return undefined;
     case "solo":
       return { name };
@@ -293,21 +375,22 @@ function checkPayoutAddress(
   }
 }
 
-function checkNodeAccess(given: ReadonlySet<SettingPath>, report: Report): void {
-  const user = given.has("node.user");
-  const password = given.has("node.password");
-  if (given.has("node.cookieFile") && (user || password)) {
-    const other = user ? "node.user" : "node.password";
-    report("node.cookieFile", `node.cookieFile and ${other} are both set. Allowed: node.cookieFile alone, or node.user and node.password`);
-  } else if (user !== password) {
-    const [set, missing] = user ? (["node.user", "node.password"] as const) : (["node.password", "node.user"] as const);
-    report(set, `${set} is set, ${missing} is not. Allowed: both, or node.cookieFile`);
-  }
+/** What was given for the first node. */
+function firstNode(values: SettingValues): NodeValues {
+  const given = Object.entries(values).flatMap(([path, value]) => {
+    const key = path.startsWith("node.") ? path.slice("node.".length) : "";
+    return isNodeKey(key) && value !== undefined ? [[key, value]] : [];
+  });
+  return Object.fromEntries(given) as NodeValues;
 }
 
 /** A password in a file that others can read is worth a word, but the pool can run. */
 function modeWarnings(path: string, shown: string, raw: RawSettings): string[] {
-  const holdsSecret = [...raw.values.keys()].some((setting) => SETTINGS[setting].secret);
+  const given = [
+    ...raw.values.keys(),
+    ...[...raw.nodes.values()].flatMap(({ values }) => [...values.keys()].map((key) => `node.${key}` as const)),
+  ];
+  const holdsSecret = given.some((setting) => SETTINGS[setting].secret);
   if (!holdsSecret || process.platform === "win32" || (statSync(path).mode & 0o077) === 0) return [];
   return [`${shown} holds a password and others on this machine can read it: chmod 600 ${shellWord(shown)}`];
 }

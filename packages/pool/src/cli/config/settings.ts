@@ -44,24 +44,22 @@ const decimalText = z
   .string()
   .regex(/^\d{1,9}(\.\d{1,9})?$/)
   .transform(Number);
-const seconds = (min: number, max: number) =>
-  z
-    .union([z.number(), decimalText])
-    .pipe(z.number().min(min).max(max))
-    .transform((value) => Math.round(value * 1000));
+const decimal = (min: number, max: number) => z.union([z.number(), decimalText]).pipe(z.number().min(min).max(max));
+const seconds = (min: number, max: number) => decimal(min, max).transform((value) => Math.round(value * 1000));
 
 const count = (min: number, max: number, fallback: number, about: string) =>
   setting(whole(min, max), { allowed: `a whole number from ${min} to ${max}`, about, fallback });
 
 /** Percent to parts per million, digit by digit: 1.1 is exactly 11000. */
-const percentToPpm = z
-  .union([z.string(), z.number().transform(String)])
-  .pipe(z.string().regex(/^\d{1,3}(\.\d{1,4})?$/))
-  .transform((text) => {
-    const [units = "", decimals = ""] = text.split(".");
-    return Number(units) * 10_000 + Number(decimals.padEnd(4, "0"));
-  })
-  .pipe(z.int().min(0).max(999_999));
+const percentToPpm = (maxPpm: number) =>
+  z
+    .union([z.string(), z.number().transform(String)])
+    .pipe(z.string().regex(/^\d{1,3}(\.\d{1,4})?$/))
+    .transform((text) => {
+      const [units = "", decimals = ""] = text.split(".");
+      return Number(units) * 10_000 + Number(decimals.padEnd(4, "0"));
+    })
+    .pipe(z.int().min(0).max(maxPpm));
 
 const powerOfTwo = z
   .union([
@@ -79,6 +77,8 @@ const urlWith = (protocols: readonly string[], more: (url: URL) => boolean = () 
     const url = URL.canParse(text) ? new URL(text) : undefined;
     return url !== undefined && protocols.includes(url.protocol) && more(url);
   });
+
+const zmqEndpoint = urlWith(["tcp:", "ipc:"], (url) => url.protocol === "ipc:" || url.port !== "");
 
 const path = z.string().min(1).max(4096);
 
@@ -111,12 +111,12 @@ export const SETTINGS = {
       fallback: "OpenPrime",
     },
   ),
-  "pool.feePercent": setting(percentToPpm, {
+  "pool.feePercent": setting(percentToPpm(999_999), {
     allowed: "a percentage from 0 to 99.9999, with at most four decimals",
     about: "The pool's fee. Each share keeps the fee of the moment at which it was accepted.",
     fallback: "0",
   }),
-  "pool.relayedFeePercent": setting(percentToPpm, {
+  "pool.relayedFeePercent": setting(percentToPpm(999_999), {
     allowed: "a percentage from 0 to 99.9999, with at most four decimals, not under pool.feePercent",
     about: "The fee of work that the gateways in relays.keys bring. Default: pool.feePercent.",
   }),
@@ -128,8 +128,20 @@ export const SETTINGS = {
   }),
   "pool.minimumDifficulty": setting(powerOfTwo, {
     allowed: "a power of two from 1 to 4611686018427387904",
-    about: "Least difficulty of a share. Gateways raise it by themselves for fast miners.",
+    about: "Least difficulty of a share. Gateways raise it by themselves for fast miners, and the pool does for gateways with many.",
     fallback: 1024,
+  }),
+  "pool.minimumDifficultyCeiling": setting(powerOfTwo, {
+    allowed: "a power of two from 1 to 4611686018427387904, not under pool.minimumDifficulty",
+    about:
+      "How far the pool raises the least difficulty of a gateway that brings much work; pool.minimumDifficulty itself turns that off. " +
+      "Default: 1073741824, or pool.minimumDifficulty if that is higher.",
+  }),
+  "pool.gatewaySharesPerMinute": setting(whole(20, 100_000), {
+    allowed: "a whole number from 20 to 100000",
+    about:
+      "Shares a minute that one gateway should send at most; a miner makes about eight. Where they are more, the pool raises its minimum.",
+    fallback: 600,
   }),
   "pool.motd": setting(
     z.string().refine((text) => bytesOf(text) <= 511 && !text.includes("\u0000")),
@@ -143,6 +155,10 @@ export const SETTINGS = {
     allowed: "a path; a relative one starts at this file's folder",
     about: "The pool's long-term keys. Only the pool's user may read that file.",
     fallback: "openprime.keys.json",
+  }),
+  "keys.passphraseFile": setting(path, {
+    allowed: "a path; a relative one starts at this file's folder",
+    about: "A file that holds the passphrase of a locked key file. Only the pool's user may read it.",
   }),
   "node.url": setting(
     urlWith(["http:", "https:"], (url) => url.username === "" && url.password === ""),
@@ -164,13 +180,18 @@ export const SETTINGS = {
     about: "RPC password.",
     secret: true,
   }),
-  "node.zmqHashblock": setting(
-    urlWith(["tcp:", "ipc:"], (url) => url.protocol === "ipc:" || url.port !== ""),
-    {
-      allowed: "a ZeroMQ endpoint such as tcp://127.0.0.1:28332 (the node's -zmqpubhashblock)",
-      about: "Where the node tells of new blocks at once. Without it the node is only polled.",
-    },
-  ),
+  "node.zmqHashblock": setting(zmqEndpoint, {
+    allowed: "a ZeroMQ endpoint such as tcp://127.0.0.1:28332 (the node's -zmqpubhashblock)",
+    about: "Where the node tells of new blocks at once. Without it the node is only polled.",
+  }),
+  "node.zmqRawtx": setting(zmqEndpoint, {
+    allowed: "a ZeroMQ endpoint such as tcp://127.0.0.1:28333 (the node's -zmqpubrawtx)",
+    about: "Where the first node tells of new transactions at once. Without it its mempool is only polled.",
+  }),
+  "node.zmqSequence": setting(zmqEndpoint, {
+    allowed: "a ZeroMQ endpoint such as tcp://127.0.0.1:28334 (the node's -zmqpubsequence)",
+    about: "Where the first node tells what comes into its mempool and leaves it.",
+  }),
   "node.pollSeconds": setting(seconds(0.1, 60), {
     allowed: "seconds from 0.1 to 60",
     about: "How often the node is asked for its best block.",
@@ -251,6 +272,37 @@ export const SETTINGS = {
     about: "How long the database keeps single shares after their round. Their sums, and the published log files, stay in any case.",
     fallback: "rounds",
   }),
+  "templates.check": setting(z.enum(["always", "sample", "off"]), {
+    allowed: "always, sample or off",
+    about: "Which jobs' transactions are asked for and judged: all; a sample, with new gateways and those with a bad record; or none.",
+    fallback: "always",
+  }),
+  "templates.sample": setting(decimal(0, 1), {
+    allowed: "a number from 0 to 1",
+    about: "templates.check sample: the part of known gateways' jobs that is judged.",
+    fallback: 0.1,
+  }),
+  "templates.proposalsPerSecond": setting(decimal(0.1, 10), {
+    allowed: "a number from 0.1 to 10",
+    about: "Templates that the node is shown per second at most (getblocktemplate, mode proposal): each holds its main lock for a moment.",
+    fallback: 1,
+  }),
+  "templates.leastFeesPercent": setting(percentToPpm(1_000_000), {
+    allowed: "a percentage from 0 to 100, with at most four decimals",
+    about:
+      "Least fees of a gateway's template, in percent of those of your node's own. 0 is no floor. Needs templates.check always or sample.",
+    fallback: "0",
+  }),
+  "templates.floorAction": setting(z.enum(["tell", "refuse"]), {
+    allowed: "tell or refuse",
+    about: "What a gateway whose templates are under the floor gets: a word in its log, or its jobs refused.",
+    fallback: "tell",
+  }),
+  "templates.keep": setting(whole(1, 3650), {
+    allowed: "a number of days from 1 to 3650",
+    about: "How long the database keeps what it knows of each job's template: some 300 bytes a job.",
+    fallback: 7,
+  }),
   "publish.dir": setting(path, {
     allowed: "a path; a relative one starts at this file's folder",
     about: "Folder for what the pool publishes: settlements and log files. Let a web server show it, so that anyone can audit the pool.",
@@ -294,6 +346,7 @@ export const SECTIONS = {
   split: "What the coinbase pays.",
   limits: "Bounds for each gateway, so that a bad one costs only itself.",
   shares: "How shares are judged.",
+  templates: "The transactions behind the work.",
   publish: "What anyone may recompute.",
   relays: "Gateways with many miners behind them.",
   log: "What is logged, to stderr.",

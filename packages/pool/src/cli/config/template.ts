@@ -1,4 +1,5 @@
 /** The commented configuration file that `openprime init` writes. */
+import { nodeEnvironmentName } from "./nodes.js";
 import { environmentName, SECTIONS, SETTING_PATHS, SETTINGS, type SectionName, type SettingPath } from "./settings.js";
 
 const INDENT = "  ";
@@ -27,6 +28,18 @@ function settingLines(path: SettingPath, values: Partial<Record<SettingPath, str
   return [...comment(`${about} Allowed: ${allowed}.`, indent), `${indent}${line}`];
 }
 
+const MORE_NODES: readonly string[] = [
+  ...comment(
+    "More nodes of yours: the best chain among them is followed, and found blocks go to all. An entry takes what node takes, but pollSeconds; " +
+      `${nodeEnvironmentName(1, "url")} and so on override the first of the list.`,
+    "",
+  ),
+  "# nodes:",
+  '#   - url: "http://10.0.0.2:8332"',
+  '#     user: "pool"',
+  '#     password: "…"',
+];
+
 /**
  * A complete configuration file with every setting explained. Settings in `values` are set, all others are commented out and show
  * their default.
@@ -44,6 +57,7 @@ export function configTemplate(values: Partial<Record<SettingPath, string>>): st
   for (const section of Object.keys(SECTIONS) as SectionName[]) {
     lines.push("", ...comment(SECTIONS[section], ""), `${section}:`);
     for (const path of SETTING_PATHS) if (path.startsWith(`${section}.`)) lines.push(...settingLines(path, values));
+    if (section === "node") lines.push("", ...MORE_NODES);
   }
   return `${lines.join("\n")}\n`;
 }

@@ -4,11 +4,11 @@ import { loadCrypto } from "@openprime/datum";
 import { type Config, ConfigError, type Environment, loadConfig } from "../config/index.js";
 import { CliError } from "../errors.js";
 import type { CommandIo } from "../io.js";
-import { readKeyFile } from "../keys.js";
+import { readKeys, standingKeys } from "../keys.js";
 import { checkListener } from "./listener.js";
-import { checkClock, checkCrypto, checkDisk, checkNodeVersion, checkProver } from "./machine.js";
+import { checkClock, checkCrypto, checkDisk, checkNodeVersion, checkProver, checkPublished } from "./machine.js";
 import { type Check, checkLines, fail, ok, warn } from "./report.js";
-import { checkBitcoinNode, checkDatabase, checkZmq } from "./services.js";
+import { checkBitcoinNodes, checkDatabase } from "./services.js";
 
 export interface DoctorOptions {
   /** Path of the configuration file. */
@@ -57,8 +57,9 @@ async function checkAround(config: Config, add: (...found: Check[]) => void, io:
   const crypto = await loadCrypto();
   let publicKey: string | undefined;
   try {
-    const keys = readKeyFile(config.keys.file, crypto);
-    publicKey = keys[0]?.publicKey;
+    const keys = readKeys(config.keys, crypto);
+    publicKey = keys[0].publicKey;
+    standingKeys(keys, new Date());
     add(
       ok(
         "keys",
@@ -73,5 +74,6 @@ async function checkAround(config: Config, add: (...found: Check[]) => void, io:
   io.stderr.write("asking the database and the node\n");
   add(await checkDatabase(config.database));
   if ("embedded" in config.database) add(await checkDisk(config.database.embedded.dataDir));
-  add(...(await checkBitcoinNode(config, Date.now)), await checkZmq(config.node));
+  add(await checkPublished(config.publish.dir));
+  add(...(await checkBitcoinNodes(config, Date.now)));
 }

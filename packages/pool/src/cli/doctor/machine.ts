@@ -1,6 +1,6 @@
-/** The doctor's checks of the machine: Node.js, native code, the clock, disk space. */
-import type { StatsFs } from "node:fs";
-import { statfs } from "node:fs/promises";
+/** The doctor's checks of the machine: Node.js, native code, the clock, disk space, folders. */
+import { constants } from "node:fs";
+import { access, stat, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { ShareProver } from "@openprime/bitcoin";
 import { loadCrypto } from "@openprime/datum";
@@ -78,7 +78,7 @@ const GIB = 1024 ** 3;
 /** Room for the books, on the disk of `dir` or of the nearest folder above that exists. */
 export async function checkDisk(dir: string): Promise<Check> {
   const name = "disk";
-  const { bavail, bsize } = await statfsAbove(dir);
+  const { bavail, bsize } = await statfs(await existing(dir));
   const free = bavail * bsize;
   const message = `${(free / GIB).toFixed(1)} GiB free for ${dir}`;
   if (free < GIB) return fail(name, message, "make room: the pool stops taking shares when the disk is full");
@@ -86,12 +86,29 @@ export async function checkDisk(dir: string): Promise<Check> {
   return ok(name, message);
 }
 
-async function statfsAbove(dir: string): Promise<StatsFs> {
+/** Whether settlements and log files can be written: `serve` makes the folder where it is not there yet. */
+export async function checkPublished(dir: string): Promise<Check> {
+  const name = "publish";
   try {
-    return await statfs(dir);
+    const there = await existing(dir);
+    if (!(await stat(there)).isDirectory())
+      return fail(name, `${there} is no folder`, "set publish.dir to a folder, or to one that can be made");
+    await access(there, constants.W_OK | constants.X_OK);
+    return ok(name, there === dir ? `${dir} can be written` : `${dir} can be made`);
+  } catch (error) {
+    const why = codeOf(error) ?? messageOf(error);
+    return fail(name, `${dir} can't be written (${why})`, "let the pool's user write there, or set publish.dir to another folder");
+  }
+}
+
+/** The folder, or the nearest above it that exists. */
+async function existing(dir: string): Promise<string> {
+  try {
+    await access(dir);
+    return dir;
   } catch (error) {
     const above = dirname(dir);
     if (codeOf(error) !== "ENOENT" || above === dir) throw error;
-    return statfsAbove(above);
+    return existing(above);
   }
 }

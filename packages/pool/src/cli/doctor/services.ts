@@ -5,7 +5,7 @@ import { type BlockchainInfo, NodeClient, NodeError, subscribeHashBlock, ZmqErro
 import pg from "pg";
 import { pino } from "pino";
 import { openDatabase } from "../../ledger/index.js";
-import { type Config, redactUrl } from "../config/index.js";
+import { type Config, type NodeAccess, redactUrl } from "../config/index.js";
 import { codeOf, messageOf, todoOf, WHAT_TO_DO } from "../errors.js";
 import { type Check, fail, ok, warn } from "./report.js";
 
@@ -96,26 +96,45 @@ function nearestFolder(dir: string): string {
   return existsSync(dir) || dirname(dir) === dir ? dir : nearestFolder(dirname(dir));
 }
 
-/** The node: reachable, lets us in, on our network, synced; and the machine's clock against its. */
-export async function checkBitcoinNode(config: Config, now: () => number): Promise<Check[]> {
+/** Each node, under `node` and, from the second on, `nodes.1` and so on; and where they are listened to. */
+export async function checkBitcoinNodes(
+  { network, node, nodes }: Pick<Config, "network" | "node" | "nodes">,
+  now: () => number,
+): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const [place, access] of nodes.entries()) {
+    const name = place === 0 ? "node" : `nodes.${place}`;
+    checks.push(
+      ...(await checkBitcoinNode(name, { network, node: access }, now)),
+      await checkZmq(`${name}.zmq`, { ...access, pollMs: node.pollMs }),
+    );
+  }
+  return checks;
+}
+
+interface OneNode {
+  readonly network: Config["network"];
+  readonly node: NodeAccess;
+}
+
+/** A node: reachable, lets us in, on our network, synced; and the machine's clock against its. */
+export async function checkBitcoinNode(name: string, config: OneNode, now: () => number): Promise<Check[]> {
   const { url } = config.node;
   const client = new NodeClient({ ...config.node, timeoutMs: TIMEOUT_MS });
   try {
     const info = await client.blockchainInfo();
-    const found = chainCheck(info, config);
+    const found = chainCheck(name, info, config);
     if (found.status === "FAIL") return [found];
-    return [found, await clockCheck(client, info, now)];
+    return [found, await clockCheck(`clock.${name}`, client, info, now)];
   } catch (error) {
     if (!(error instanceof NodeError)) throw error;
-    return [fail("node", `${url}: ${error.message}`, todoOf(error) ?? WHAT_TO_DO.unreachable)];
+    return [fail(name, `${url}: ${error.message}`, todoOf(error) ?? WHAT_TO_DO.unreachable)];
   } finally {
     await client.close();
   }
 }
 
-function chainCheck(info: BlockchainInfo, config: Config): Check {
-  const name = "node";
-  const { network, node } = config;
+function chainCheck(name: string, info: BlockchainInfo, { network, node }: OneNode): Check {
   if (info.chain !== network.chain) {
     return fail(
       name,
@@ -138,8 +157,7 @@ const FUTURE_LIMIT = 7200;
  * Compares clocks without asking a time server: a template's `curtime` is the node's clock, and a clock behind the median time past of
  * the chain is wrong for sure.
  */
-async function clockCheck(client: NodeClient, info: BlockchainInfo, now: () => number): Promise<Check> {
-  const name = "clock.node";
+async function clockCheck(name: string, client: NodeClient, info: BlockchainInfo, now: () => number): Promise<Check> {
   const todo = "let the pool's machine and the node's set their clocks by NTP";
   const behind = info.mediantime - now() / 1000;
   if (behind > 0) return fail(name, `the clock is ${Math.round(behind)} s behind the chain's median time`, todo);
@@ -164,10 +182,10 @@ async function templateTime(client: NodeClient): Promise<number | undefined> {
 }
 
 /** ZeroMQ is optional: without it the node is polled. Whether the node publishes there can't be seen before its next block. */
-export async function checkZmq(node: Config["node"]): Promise<Check> {
-  const name = "node.zmq";
+export async function checkZmq(name: string, node: Pick<Config["node"], "zmqHashblock" | "pollMs">): Promise<Check> {
+  const setting = name.replace(/zmq$/, "zmqHashblock");
   const polled = `the node is asked every ${node.pollMs / 1000} s`;
-  if (node.zmqHashblock === undefined) return ok(name, `node.zmqHashblock is not set: ${polled}`);
+  if (node.zmqHashblock === undefined) return ok(name, `${setting} is not set: ${polled}`);
   try {
     const stop = await subscribeHashBlock(
       node.zmqHashblock,
@@ -178,7 +196,7 @@ export async function checkZmq(node: Config["node"]): Promise<Check> {
     return ok(name, `new blocks are listened for at ${node.zmqHashblock}`);
   } catch (error) {
     if (!(error instanceof ZmqError)) throw error;
-    const todo = error.code === "zmqUnavailable" ? "npm install zeromq, or leave node.zmqHashblock out" : "correct node.zmqHashblock";
+    const todo = error.code === "zmqUnavailable" ? `npm install zeromq, or leave ${setting} out` : `correct ${setting}`;
     return warn(name, `${error.message}; ${polled}`, todo);
   }
 }

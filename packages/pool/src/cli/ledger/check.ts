@@ -1,4 +1,5 @@
 /** `openprime ledger check`: the check of the books, by hand. */
+import { NodeError } from "@openprime/bitcoin";
 import { checkMoney, type MoneyCheck } from "../../ledger/index.js";
 import type { Config } from "../config/index.js";
 import type { CommandIo } from "../io.js";
@@ -18,12 +19,11 @@ export interface CheckOptions {
  * @throws LedgerError, NodeError and ChainError where books or node can't be asked
  */
 export async function check(config: Config, options: CheckOptions, io: CommandIo): Promise<number> {
-  const reader = new NodeChainReader(config.node);
+  const reader = await openReader(config, io);
   // Calls under way fail, and with them the check.
   const abort = (): void => void reader.close();
   io.signal.addEventListener("abort", abort, { once: true });
   try {
-    await reader.checkNetwork(config.network.chain);
     if (!options.json) io.stderr.write(options.scan ? "reading every block since the books began\n" : "reading the books and the chain\n");
     const result = await withBooks(config, io, (database) =>
       checkMoney(database, reader, { scan: options.scan, reserve: config.reserve ?? 0n, signal: io.signal }),
@@ -34,6 +34,26 @@ export async function check(config: Config, options: CheckOptions, io: CommandIo
     io.signal.removeEventListener("abort", abort);
     await reader.close();
   }
+}
+
+/** The first of the nodes that answers. @throws the last one's NodeError when none does; ChainError `wrongNetwork` */
+async function openReader({ nodes, network }: Pick<Config, "nodes" | "network">, io: CommandIo): Promise<NodeChainReader> {
+  for (const [i, access] of nodes.entries()) {
+    const reader = new NodeChainReader(access);
+    const abort = (): void => void reader.close();
+    io.signal.addEventListener("abort", abort, { once: true });
+    try {
+      await reader.checkNetwork(network.chain);
+      return reader;
+    } catch (error) {
+      await reader.close();
+      if (!(error instanceof NodeError) || i === nodes.length - 1 || io.signal.aborted) throw error;
+      io.stderr.write(`${new URL(access.url).host}: ${error.message}; the next node is asked\n`);
+    } finally {
+      io.signal.removeEventListener("abort", abort);
+    }
+  }
+  throw new Error("a configuration has one node at least");
 }
 
 /** Amounts are numbers of satoshis: all there will ever be fit. */

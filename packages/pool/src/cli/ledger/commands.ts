@@ -69,6 +69,21 @@ export function addLedger(
       const { luck } = await import("./luck.js");
       await luck(loadConfig(options.config, env), io);
     });
+
+  configured(ledger.command("templates"))
+    .description("the newest templates behind gateways' jobs, what came of judging them, and the node's own beside them")
+    .option("--gateway <key>", "only this gateway's: its public signing key, 64 hex digits", gatewayKey)
+    .option("--limit <number>", "how many", positiveInteger, 20)
+    .option("--json", "print one JSON object; amounts in satoshis", false)
+    .action(async (options: Configured & { gateway?: Uint8Array; limit: number; json: boolean }) => {
+      const { templates } = await import("./templates.js");
+      await templates(loadConfig(options.config, env), options, io);
+    });
+}
+
+function gatewayKey(text: string): Uint8Array {
+  if (/^[0-9a-fA-F]{64}$/.test(text)) return Uint8Array.from(Buffer.from(text, "hex"));
+  throw new InvalidArgumentError("Allowed: 64 hex digits.");
 }
 
 function positiveInteger(text: string): number {

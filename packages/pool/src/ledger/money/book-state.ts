@@ -46,9 +46,10 @@ export async function readState(client: ClientBase, lastEntry: bigint, counted: 
   };
 }
 
-export async function readBlockWeights(client: ClientBase, counted: number): Promise<bigint[]> {
+/** @param below height of a block: only those under it on the chain */
+export async function readBlockWeights(client: ClientBase, counted: number, below?: number): Promise<bigint[]> {
   if (counted === 0) return [];
-  const { rows } = await client.query<{ log_weight: string }>(BLOCK_WEIGHTS, [counted]);
+  const { rows } = await client.query<{ log_weight: string }>(BLOCK_WEIGHTS, [counted, below ?? null]);
   return rows.reverse().map(({ log_weight }) => BigInt(log_weight));
 }
 

@@ -2,7 +2,15 @@
 import type { ClientBase } from "pg";
 import type { Steps } from "../../proofs/index.js";
 import { booleans, int4s, int8s, nullableInt8s, words } from "../columns.js";
-import { ADD_TO_BALANCES, INSERT_ENTRY, INSERT_POSTINGS, MARK_DUE, READ_POSTINGS, RESTORE_LAST_EARNED } from "../queries/money.js";
+import {
+  ADD_TO_BALANCES,
+  INSERT_ENTRY,
+  INSERT_POSTINGS,
+  MARK_DUE,
+  READ_POSTINGS,
+  RESTORE_LAST_EARNED,
+  STANDING_ENTRIES,
+} from "../queries/money.js";
 import { inSlices } from "../slices.js";
 import type { Balance } from "./types.js";
 
@@ -154,10 +162,32 @@ export async function markDue(
   return changed;
 }
 
-/** The postings that take an entry back. */
-export async function negatedPostings(client: ClientBase, id: bigint): Promise<Posting[]> {
-  const { rows } = await client.query<PostingRow>(READ_POSTINGS, [String(id)]);
-  return inSlices(negated(rows));
+/** An entry of a block that nothing has taken back. */
+export interface StandingEntry {
+  readonly id: string;
+  readonly kind: EntryKind;
+  readonly height: number;
+  readonly txid: Buffer | null;
+}
+
+/** The entries of a block that stand, the last first. */
+export async function standingEntries(client: ClientBase, block: Uint8Array): Promise<StandingEntry[]> {
+  return (await client.query<StandingEntry>(STANDING_ENTRIES, [Buffer.from(block)])).rows;
+}
+
+/** What takes an entry of a block back. */
+export async function reversalOf(client: ClientBase, { id, height, txid }: StandingEntry, block: Uint8Array): Promise<NewEntry> {
+  const { rows } = await client.query<PostingRow>(READ_POSTINGS, [id]);
+  const postings = await inSlices(negated(rows));
+  return {
+    key: `reversal:${id}`,
+    kind: "reversal",
+    reverses: BigInt(id),
+    block,
+    height,
+    ...(txid !== null && { txid: Uint8Array.from(txid) }),
+    postings,
+  };
 }
 
 interface PostingRow {

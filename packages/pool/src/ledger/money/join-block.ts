@@ -1,15 +1,25 @@
-/** A block joins the followed chain: everything that it changes in the books, in one transaction. */
+/** A block joins the followed chain, or is known there later for the pool's own: everything that it changes in the books, in one transaction. */
 
 import type { Steps } from "../../proofs/index.js";
 import { hashText } from "../check/text.js";
 import { byteas, int4s, int8s } from "../columns.js";
 import { KEYS_OF_BLOCK } from "../queries/money.js";
-import { CHANGE_LIFE_AT, INSERT_CHAIN, INSERT_COINS, SET_LIFE, SET_PAID, SPEND_COINS, WAS_OFFERED } from "../queries/money-chain.js";
+import {
+  CHANGE_LIFE_AT,
+  CHANGE_LIFE_UP_TO,
+  HASH_AT,
+  INSERT_CHAIN,
+  INSERT_COINS,
+  SET_LIFE,
+  SET_PAID,
+  SPEND_COINS,
+  WAS_OFFERED,
+} from "../queries/money-chain.js";
 import { inSlices } from "../slices.js";
 import type { SplitOutput } from "../types.js";
 import type { BookContext, BookWriter } from "./book-context.js";
-import { coinKey, readThresholds } from "./book-state.js";
-import { type EntryKind, markDue } from "./entries.js";
+import { coinKey, readBlockWeights, readThresholds } from "./book-state.js";
+import { type EntryKind, markDue, reversalOf, type StandingEntry, standingEntries } from "./entries.js";
 import { blockPostings, receiptPostings, spendPostings } from "./postings.js";
 import { type PoolBlock, paymentsToAccounts, type prepareBlock } from "./prepare-block.js";
 import { type LineChange, NO_CHANGE, storeSettlement } from "./settlement.js";
@@ -29,6 +39,20 @@ export async function joinBlock(joining: JoiningBlock, writer: BookWriter, conte
   return new Joining(joining, writer, context).run();
 }
 
+/**
+ * A block that joined as a receipt, and whose session has handed it in since: where it is the pool's, the receipt is taken back and the block booked in its
+ * place. What its coins are does not change.
+ *
+ * @returns undefined, and nothing changes, when the followed chain has no such receipt (any more)
+ */
+export async function attributeBlock(joining: JoiningBlock, writer: BookWriter, context: BookContext): Promise<Connected | undefined> {
+  const { height, hash } = joining.block;
+  const { rows } = await writer.client.query<{ hash: Buffer }>(HASH_AT, [height]);
+  if (rows[0]?.hash.equals(hash) !== true) return undefined;
+  const receipt = (await standingEntries(writer.client, hash)).find(({ kind, txid }) => kind === "receipt" && txid === null);
+  return receipt === undefined ? undefined : new Joining(joining, writer, context).attribute(receipt);
+}
+
 class Joining {
   /** How often each kind of entry of this block has been posted before. */
   #keys: readonly string[] = [];
@@ -46,9 +70,7 @@ class Joining {
     const { client, draft } = this.writer;
     await client.query(INSERT_CHAIN, [block.height, Buffer.from(block.hash)]);
     draft.cursor = { height: block.height, hash: block.hash };
-    await this.#readThresholds();
-    const { rows } = await client.query<{ key: string }>(KEYS_OF_BLOCK, [Buffer.from(block.hash)]);
-    this.#keys = rows.map(({ key }) => key);
+    await this.#read();
     await this.#makeCoins(block.coinbase.txid, block.coinbase.outputs, true);
     const connected =
       "foreign" in prepared ? await this.#foreign(prepared.foreign.received, prepared.foreign.why) : await this.#paid(prepared);
@@ -57,11 +79,31 @@ class Joining {
     return connected;
   }
 
-  /** Accounts' thresholds may be changed by others. */
-  async #readThresholds(): Promise<void> {
+  /** @param receipt what stands for its coinbase */
+  async attribute(receipt: StandingEntry): Promise<Connected> {
+    const { block, prepared } = this.joining;
+    const { client, draft } = this.writer;
+    if ("foreign" in prepared) {
+      await client.query(SET_LIFE, [Buffer.from(block.hash), "foreign"]);
+      return { outcome: "receipt", received: prepared.foreign.received, paid: 0n, claimed: false };
+    }
+    await this.#read();
+    await this.writer.post(await reversalOf(client, receipt, block.hash));
+    const connected = await this.#paid(prepared);
+    await client.query(CHANGE_LIFE_UP_TO, [Buffer.from(block.hash), (draft.cursor?.height ?? 0) - MATURE_AFTER, "paid", "mature"]);
+    const { window } = this.context.scheme;
+    // It is not the last block of the pool, perhaps.
+    if (window.kind === "blocks") draft.blockWeights = await readBlockWeights(client, window.count);
+    return connected;
+  }
+
+  /** What may have changed since the books were read: accounts' thresholds, by others; and the keys that this block has used. */
+  async #read(): Promise<void> {
     const { client, draft } = this.writer;
     draft.thresholds = await readThresholds(client);
     draft.changeBalances(await markDue(client, this.context.options.threshold, draft.lastEntry));
+    const { rows } = await client.query<{ key: string }>(KEYS_OF_BLOCK, [Buffer.from(this.joining.block.hash)]);
+    this.#keys = rows.map(({ key }) => key);
   }
 
   async #foreign(received: bigint, why: string): Promise<Connected> {

@@ -2,21 +2,13 @@
 
 import { hashText } from "../check/text.js";
 import { LedgerError } from "../errors.js";
-import { STANDING_ENTRIES } from "../queries/money.js";
 import { CHANGE_LIFE_AT, DELETE_CHAIN, DELETE_COINS, HASH_AT, SET_LIFE, UNSPEND_COINS } from "../queries/money-chain.js";
 import type { BookContext, BookWriter } from "./book-context.js";
 import { type CoinRow, coinKey, coinOf, readBlockWeights } from "./book-state.js";
-import { type EntryKind, negatedPostings } from "./entries.js";
+import { reversalOf, standingEntries } from "./entries.js";
 import { MATURE_AFTER } from "./join-block.js";
 import { findSettlement, type LineChange, storeSettlement } from "./settlement.js";
 import type { ChainPosition, Disconnected, Outpoint } from "./types.js";
-
-interface StandingEntry {
-  id: string;
-  kind: EntryKind;
-  height: number;
-  txid: Buffer | null;
-}
 
 /** @throws LedgerError `ledger.chainBelowStart` for the block that the books began with */
 export async function leaveBlock(position: ChainPosition, writer: BookWriter, context: BookContext): Promise<Disconnected> {
@@ -24,8 +16,11 @@ export async function leaveBlock(position: ChainPosition, writer: BookWriter, co
   const { height, hash } = position;
   const before = (await client.query<{ hash: Buffer }>(HASH_AT, [height - 1])).rows[0];
   if (before === undefined) throw belowStart(position);
-  const { rows: standing } = await client.query<StandingEntry>(STANDING_ENTRIES, [Buffer.from(hash)]);
-  for (const entry of standing) await reverse(entry, position, writer, context);
+  const standing = await standingEntries(client, hash);
+  for (const entry of standing) {
+    const reversal = await writer.post(await reversalOf(client, entry, hash));
+    if (reversal !== undefined && entry.kind === "block") await settle(reversal, BigInt(entry.id), writer, context);
+  }
   const { rows: made } = await client.query<Outpoint>(DELETE_COINS, [height]);
   for (const outpoint of made) draft.setCoin(coinKey(outpoint), undefined);
   const { rows: unspent } = await client.query<CoinRow>(UNSPEND_COINS, [height]);
@@ -38,24 +33,6 @@ export async function leaveBlock(position: ChainPosition, writer: BookWriter, co
   const { window } = context.scheme;
   if (poolBlock && window.kind === "blocks") draft.blockWeights = await readBlockWeights(client, window.count);
   return { reversed: standing.length, poolBlock };
-}
-
-async function reverse(
-  { id, kind, height, txid }: StandingEntry,
-  { hash }: ChainPosition,
-  writer: BookWriter,
-  context: BookContext,
-): Promise<void> {
-  const reversal = await writer.post({
-    key: `reversal:${id}`,
-    kind: "reversal",
-    reverses: BigInt(id),
-    block: hash,
-    height,
-    ...(txid !== null && { txid: Uint8Array.from(txid) }),
-    postings: await negatedPostings(writer.client, BigInt(id)),
-  });
-  if (reversal !== undefined && kind === "block") await settle(reversal, BigInt(id), writer, context);
 }
 
 async function settle(reversal: bigint, reversed: bigint, writer: BookWriter, { scripts, directory }: BookContext): Promise<void> {

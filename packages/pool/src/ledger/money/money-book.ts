@@ -13,14 +13,14 @@ import type { Database } from "../database.js";
 import { poolScripts } from "../directory.js";
 import { LedgerError } from "../errors.js";
 import { COINBASE_SUMS, DROP_THRESHOLD, LAST_REVERSALS, SET_THRESHOLD } from "../queries/money.js";
-import { HASH_AT, INSERT_UNREAD } from "../queries/money-chain.js";
+import { CLAIMED_RECEIPTS, HASH_AT, INSERT_UNREAD } from "../queries/money-chain.js";
 import type { ShareLog } from "../share-log.js";
 import type { BalanceSource } from "../split-book.js";
 import type { LedgerLogger } from "../types.js";
 import { type BookContext, BookWriter, type MoneyBookOptions, PoolScripts } from "./book-context.js";
 import { type BookState, coinKey, Draft, readState } from "./book-state.js";
 import { markDue, type NewEntry } from "./entries.js";
-import { joinBlock } from "./join-block.js";
+import { attributeBlock, type JoiningBlock, joinBlock } from "./join-block.js";
 import { leaveBlock } from "./leave-block.js";
 import { prepareBlock } from "./prepare-block.js";
 import { moneyTransaction } from "./transaction.js";
@@ -126,9 +126,20 @@ export class MoneyBook implements ChainBooks, BalanceSource {
         const expected = cursor === undefined ? "begin first" : `the block after ${name(cursor)}`;
         throw new LedgerError("ledger.chainOrder", `expected ${expected}, got ${name(block)} on ${hashText(block.prevhash)}`);
       }
-      const prepared = await this.#trusted(() => inSnapshot(client, () => prepareBlock(client, block, this.#context)));
-      const logHash = "foreign" in prepared ? undefined : await this.#modules.logHash(prepared.window.lastSegment);
-      return this.#write((writer) => joinBlock({ block, prepared, logHash }, writer, this.#context));
+      const joining = await this.#prepare(client, block);
+      return this.#write((writer) => joinBlock(joining, writer, this.#context));
+    });
+  }
+
+  async claimedReceipts(): Promise<ChainPosition[]> {
+    const { rows } = await this.#modules.database.pool.query<{ height: number; hash: Buffer }>(CLAIMED_RECEIPTS);
+    return rows.map(({ height, hash }) => ({ height, hash: Uint8Array.from(hash) }));
+  }
+
+  attribute(block: ChainBlock): Promise<Connected | undefined> {
+    return this.#alone(async () => {
+      const joining = await this.#prepare(await this.#ready(), block);
+      return this.#write((writer) => attributeBlock(joining, writer, this.#context));
     });
   }
 
@@ -236,6 +247,12 @@ export class MoneyBook implements ChainBooks, BalanceSource {
       this.#client = client;
     }
     return this.#client;
+  }
+
+  async #prepare(client: Client, block: ChainBlock): Promise<JoiningBlock> {
+    const prepared = await this.#trusted(() => inSnapshot(client, () => prepareBlock(client, block, this.#context)));
+    const logHash = "foreign" in prepared ? undefined : await this.#modules.logHash(prepared.window.lastSegment);
+    return { block, prepared, logHash };
   }
 
   /** A transaction of the books, and memory after it. */

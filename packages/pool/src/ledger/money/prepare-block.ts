@@ -4,7 +4,7 @@ import type { ClientBase } from "pg";
 import type { Settlement, SettlementLine, Steps } from "../../proofs/index.js";
 import { LedgerError } from "../errors.js";
 import { FIND_ACCOUNTS } from "../queries/directory.js";
-import { FIND_CLAIM, PIN_OF_SHARES, SESSION_OF } from "../queries/money-chain.js";
+import { FIND_CLAIM, PIN_OF_SHARES, SEEN_AT, SESSION_OF } from "../queries/money-chain.js";
 import { breathe, inSlices } from "../slices.js";
 import { sorting } from "../sorting.js";
 import { storedScheme } from "../stored-scheme.js";
@@ -65,7 +65,7 @@ async function divisionOf(
   if (attribution.kind === "foreign") return attribution;
   const scheme = attribution.scheme === undefined ? context.scheme : createScheme(attribution.scheme);
   const { window: rule } = scheme;
-  const blockWeights = await readBlockWeights(client, rule.kind === "blocks" ? rule.count : 0);
+  const blockWeights = await readBlockWeights(client, rule.kind === "blocks" ? rule.count : 0, block.height);
   const window = await windowAt(client, { pin: attribution.pin, rule, targets: context.targets(block.bits), blockWeights });
   return { attribution, scheme, window, blockWeights };
 }
@@ -142,7 +142,7 @@ async function readAttribution(client: ClientBase, block: ChainBlock, { scripts 
     const { rows } = await client.query<{ pin: string | null }>(PIN_OF_SHARES, [Buffer.from(block.prevhash), session]);
     return rows[0]?.pin == null ? undefined : BigInt(rows[0].pin);
   };
-  return attribute({
+  const attribution = await attribute({
     block,
     isPoolScript,
     session: BigInt(session),
@@ -150,6 +150,15 @@ async function readAttribution(client: ClientBase, block: ChainBlock, { scripts 
     splits: await splitsFor(client, BigInt(session), block.prevhash, value),
     sharesPin,
   });
+  if (attribution.kind === "foreign" || attribution.split !== undefined) return attribution;
+  // A job that the pool first saw when it had its block is no younger than the block: nobody gains by telling of it late.
+  const seenAt = await positionSeen(client, block);
+  return seenAt !== undefined && seenAt < attribution.pin ? { ...attribution, pin: seenAt } : attribution;
+}
+
+async function positionSeen(client: ClientBase, { hash, height }: ChainBlock): Promise<bigint | undefined> {
+  const { rows } = await client.query<{ position: string | null }>(SEEN_AT, [Buffer.from(hash), height]);
+  return rows[0]?.position == null ? undefined : BigInt(rows[0].position);
 }
 
 async function readClaim(client: ClientBase, block: Uint8Array, session: string): Promise<BlockClaim | undefined> {

@@ -115,7 +115,7 @@ function* accountsOf(
     }
   }
   for (const { account } of between) {
-    if (directory.account(account) === undefined) unknown.add(account);
+    if (account !== null && directory.account(account) === undefined) unknown.add(account);
     yield;
   }
   return { accounts, unknown };
@@ -151,8 +151,9 @@ interface BetweenRow {
   kind: SettlementEntry["kind"];
   block: Buffer | null;
   txid: Buffer | null;
-  account: number;
-  amount: string;
+  /** Null, as the amount, for an entry that changed no balance. */
+  account: number | null;
+  amount: string | null;
 }
 
 function* entriesOf(rows: readonly BetweenRow[], scriptOf: (account: number) => Uint8Array): Steps<SettlementEntry[]> {
@@ -164,7 +165,7 @@ function* entriesOf(rows: readonly BetweenRow[], scriptOf: (account: number) => 
       entry = { id: number, kind, block: block ?? undefined, txid: txid ?? undefined, amounts: [] };
       entries.push(entry);
     }
-    entry.amounts.push({ script: scriptOf(account), amount: BigInt(amount) });
+    if (account !== null && amount !== null) entry.amounts.push({ script: scriptOf(account), amount: BigInt(amount) });
     yield;
   }
   for (const entry of entries) entry.amounts = yield* sorting(entry.amounts, byScript);

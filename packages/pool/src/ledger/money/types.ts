@@ -82,6 +82,13 @@ export interface ChainBooks {
   holds(outpoint: Outpoint): boolean;
   /** Books the block after the cursor; for the cursor's own block nothing happens, and the answer is that of the first time. */
   connect(block: ChainBlock): Promise<Connected>;
+  /** Blocks of the followed chain whose coinbase stands as a receipt, and that a session has handed in (since, perhaps), by height. */
+  claimedReceipts(): Promise<ChainPosition[]>;
+  /**
+   * Looks at such a block again, with its claim: where it is the pool's the receipt is taken back and the block booked, `paid`, in one transaction.
+   * Undefined, and nothing happens, for a block that is no receipt of the followed chain (any more).
+   */
+  attribute(block: ChainBlock): Promise<Connected | undefined>;
   /** Takes the cursor's block back. With `position`, the block meant, a call that is repeated after its answer was lost does nothing more. */
   disconnect(position?: ChainPosition): Promise<Disconnected>;
 }

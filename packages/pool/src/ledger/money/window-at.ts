@@ -3,7 +3,8 @@
  *
  * Segments before the pin's are read as sums, with what was taken back after the pin put back in. The pin's own segment is summed from its raw shares up to
  * the pin, without what had been taken back by then. What lies between the left edge and the pin's segment is added up by the database: only where the
- * edge cuts does it matter which segment a share is in, so `ShareWindow` gives the same numbers as one that has followed the log.
+ * edge cuts does it matter which segment a share is in, so `ShareWindow` gives the same numbers as one that has followed the log. Segments whose shares are
+ * paid one by one weigh nothing here.
  */
 import {
   type AccountId,
@@ -36,7 +37,7 @@ export interface WindowAt {
   readonly weights: WindowWeights;
   /** Weight asked for, 0n where the rule is `none`. */
   readonly size: bigint;
-  /** Weight of the whole log up to the pin, without what was taken back up to it. */
+  /** Weight of the whole log up to the pin, without what was taken back up to it and without shares that are paid one by one. */
   readonly logWeight: bigint;
   /** The segment that holds the entry at the pin; 0 when nothing has been logged up to it. */
   readonly lastSegment: number;
@@ -77,12 +78,14 @@ interface LogAt {
 }
 
 async function logAt(client: ClientBase, pin: bigint): Promise<LogAt> {
-  const { rows } = await client.query<{ id: number; until: string | null }>(SEGMENT_AT, [String(pin)]);
+  const { rows } = await client.query<{ id: number; per_share: boolean; until: string | null }>(SEGMENT_AT, [String(pin)]);
   const segment = rows[0];
   if (segment === undefined) return { last: 0, lastSums: new Map(), totals: [], weight: 0n, restored: new Map() };
   const whole = segment.until !== null && BigInt(segment.until) <= pin;
   const restored = await laterVoids(client, whole ? segment.id + 1 : segment.id, pin);
-  const lastSums = whole ? await mergedSums(client, segment.id, segment.id) : await rawSums(client, segment.id, pin);
+  // Of one that is paid share by share nothing counts, up to the pin or after it.
+  const summed = whole || segment.per_share;
+  const lastSums = summed ? await mergedSums(client, segment.id, segment.id) : await rawSums(client, segment.id, pin);
   addAll(lastSums, restored.get(segment.id));
   const totals = new Map([[segment.id, totalOf(lastSums)]]);
   for (const row of (await client.query<{ segment: number; weight: string }>(SEGMENT_TOTALS, [segment.id])).rows) {

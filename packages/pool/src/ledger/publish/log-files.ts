@@ -44,6 +44,7 @@ interface SegmentRow {
   readonly prevhash: Buffer | null;
   readonly after_position: string;
   readonly last_position: string;
+  readonly per_share: boolean;
   readonly log_hash: Buffer | null;
   readonly previous: Buffer | null;
 }
@@ -71,6 +72,7 @@ interface ShareRow extends EntryRow {
 interface VoidRow extends EntryRow {
   readonly of_position: string;
   readonly segment: number;
+  readonly template: string | null;
 }
 
 /** What the first file names as the one before it. */
@@ -189,6 +191,7 @@ export class LogFiles {
       prevhash: row.prevhash ?? undefined,
       after: BigInt(row.after_position),
       previous: row.previous ?? NO_HASH,
+      perShare: row.per_share,
     });
     yield Buffer.from(`${header}\n`);
     let shares = 0;
@@ -277,7 +280,10 @@ function logEntry(row: ShareRow | VoidRow): LogEntry {
     weight: BigInt(row.weight),
     feePpm: row.fee_ppm,
   };
-  if (row.of_position !== null) return { kind: "void", ...entry, share: BigInt(row.of_position), segment: row.segment };
+  if (row.of_position !== null) {
+    const reason = row.template === null ? "parent" : "template";
+    return { kind: "void", ...entry, share: BigInt(row.of_position), segment: row.segment, reason };
+  }
   return {
     kind: "share",
     ...entry,

@@ -1,7 +1,7 @@
 /** SQL of publishing. */
 
 const SEGMENT = `
-SELECT s.id, s.prevhash, s.after_position, n.after_position AS last_position, s.log_hash, p.log_hash AS previous
+SELECT s.id, s.prevhash, s.after_position, n.after_position AS last_position, s.subsidy IS NOT NULL AS per_share, s.log_hash, p.log_hash AS previous
 FROM segments s JOIN segments n ON n.id = s.id + 1 LEFT JOIN segments p ON p.id = s.id - 1`;
 
 /** The oldest closed segment up to $1 without a log file. */
@@ -35,7 +35,7 @@ const LOG_COLUMNS =
  */
 export const OPEN_ENTRIES = `
 DECLARE entries NO SCROLL CURSOR FOR
-SELECT s.position, NULL::bigint AS of_position, s.hash, a.script, s.weight, s.fee_ppm, NULL::int AS segment,
+SELECT s.position, NULL::bigint AS of_position, s.hash, a.script, s.weight, s.fee_ppm, NULL::int AS segment, NULL::bigint AS template,
   (extract(epoch FROM s.received_at) * 1000)::int8 AS time, r.prevhash, s.height, w.name AS worker, s.split, s.pin, e.prime_id, s.target_byte,
   s.coinbase_id, s.ntime
 FROM (
@@ -45,7 +45,7 @@ FROM (
 ) s
 JOIN rounds r ON r.id = s.round JOIN accounts a ON a.id = s.account JOIN workers w ON w.id = s.worker LEFT JOIN sessions e ON e.id = s.session
 UNION ALL
-SELECT v.position, v.share_position, v.hash, a.script, v.weight, v.fee_ppm, v.segment,
+SELECT v.position, v.share_position, v.hash, a.script, v.weight, v.fee_ppm, v.segment, v.template,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 FROM voids v JOIN accounts a ON a.id = v.account WHERE v.position > $1 AND v.position <= $2
 ORDER BY 1`;

@@ -40,6 +40,16 @@ export const SESSION_OF = "SELECT id FROM sessions WHERE prime_id = $1";
 /** $1 block, $2 session. */
 export const FIND_CLAIM = "SELECT split, pin, finder, scheme, fee_ppm FROM block_claims WHERE block = $1 AND session = $2";
 
+/** Blocks of the followed chain whose coinbase is a receipt that stands, and that a session has handed in. */
+export const CLAIMED_RECEIPTS = `
+SELECT c.height, c.hash FROM chain c JOIN entries e ON e.block = c.hash
+WHERE c.hash IN (SELECT block FROM block_claims) AND e.kind = 'receipt' AND e.txid IS NULL
+  AND NOT EXISTS (SELECT FROM entries r WHERE r.reverses = e.id) ORDER BY c.height`;
+
+/** Where the log stood when the pool saw block $1, of height $2, as a part of the chain; null when it opened no segment on it or on one after it. */
+export const SEEN_AT = `
+SELECT min(after_position) AS position FROM segments WHERE prevhash = $1 OR prevhash IN (SELECT hash FROM chain WHERE height >= $2)`;
+
 /** Lowest pin of the work that was accepted from session $2 on parent $1. Shares of a compacted round are in the archive, if anywhere. */
 export const PIN_OF_SHARES = `
 SELECT min(s.pin) AS pin FROM (
@@ -72,3 +82,6 @@ export const SET_LIFE = "UPDATE blocks SET life = $2, updated_at = now() WHERE h
 /** A block of the pool at height $1 of the followed chain goes from the life $2 to $3. */
 export const CHANGE_LIFE_AT = `
 UPDATE blocks SET life = $3, updated_at = now() WHERE hash = (SELECT hash FROM chain WHERE height = $1) AND life = $2`;
+
+/** Block $1 goes from the life $3 to $4 if it is not above height $2. */
+export const CHANGE_LIFE_UP_TO = "UPDATE blocks SET life = $4, updated_at = now() WHERE hash = $1 AND height <= $2 AND life = $3";

@@ -1,15 +1,20 @@
 /** SQL of settlements. */
 
-/** Weight of the log at the pins of the last $1 blocks of the pool on the followed chain, newest first. */
+/** Weight of the log at the pins of the last $1 blocks of the pool on the followed chain below height $2 (null for all), newest first. */
 export const BLOCK_WEIGHTS = `
 SELECT s.log_weight FROM settlements s
-WHERE s.kind = 'settlement' AND NOT EXISTS (SELECT FROM entries r WHERE r.reverses = s.entry) ORDER BY s.number DESC LIMIT $1`;
+WHERE s.kind = 'settlement' AND ($2::int4 IS NULL OR s.height < $2) AND NOT EXISTS (SELECT FROM entries r WHERE r.reverses = s.entry)
+ORDER BY s.height DESC LIMIT $1`;
 
-/** Entries before $1 and after the last settlement's that changed balances, with the changes; the ones that a settlement is about are none of them. */
+/**
+ * Entries before $1 and after the last settlement's, with the changes of balances, in nulls for one without any; the ones that a settlement is about are
+ * none of them.
+ */
 export const ENTRIES_BETWEEN = `
-SELECT e.id, e.kind, e.block, e.txid, p.account, sum(p.amount) AS amount FROM entries e JOIN postings p ON p.entry = e.id
-WHERE e.id > (SELECT coalesce(max(entry), 0) FROM settlements) AND e.id < $1 AND p.book = 'balance'
-GROUP BY e.id, p.account HAVING sum(p.amount) <> 0 ORDER BY e.id`;
+SELECT e.id, e.kind, e.block, e.txid, p.account, p.amount FROM entries e LEFT JOIN LATERAL (
+  SELECT account, sum(amount) AS amount FROM postings WHERE entry = e.id AND book = 'balance' GROUP BY account HAVING sum(amount) <> 0
+) p ON true
+WHERE e.id > (SELECT coalesce(max(entry), 0) FROM settlements) AND e.id < $1 ORDER BY e.id`;
 
 /** $1 number, $2 kind, $3 block, $4 height, $5 pin, $6 window's size, $7 weight of the log, $8 entry, $9 previous, $10 hash, $11 document. */
 export const INSERT_SETTLEMENT = `

@@ -26,7 +26,7 @@ const BALANCE = "account, balance, due_since, last_earned";
 export const ADD_TO_BALANCES = `
 INSERT INTO balances AS b (account, balance, last_earned)
 SELECT r.account, r.amount, CASE WHEN r.earned THEN $4::int4 END FROM unnest($1::int4[], $2::int8[], $3::bool[]) AS r (account, amount, earned)
-ON CONFLICT (account) DO UPDATE SET balance = b.balance + excluded.balance, last_earned = coalesce(excluded.last_earned, b.last_earned)
+ON CONFLICT (account) DO UPDATE SET balance = b.balance + excluded.balance, last_earned = greatest(excluded.last_earned, b.last_earned)
 RETURNING ${BALANCE}`;
 
 /** After an entry that took earnings back: the last block that still stands. $1 accounts. */
@@ -34,7 +34,7 @@ export const RESTORE_LAST_EARNED = `
 UPDATE balances b SET last_earned = (
   SELECT e.height FROM postings p JOIN entries e ON e.id = p.entry
   WHERE p.account = b.account AND p.reason = 'earned' AND p.amount > 0 AND e.kind = 'block' AND NOT EXISTS (SELECT FROM entries r WHERE r.reverses = e.id)
-  ORDER BY p.entry DESC LIMIT 1
+  ORDER BY e.height DESC LIMIT 1
 )
 WHERE b.account = ANY ($1::int4[]) RETURNING ${BALANCE}`;
 

@@ -33,6 +33,4 @@ SELECT g.bits, g.subsidy, g.average_fees, account, coalesce(s.weight, 0) AS weig
 FROM segments g, sums s FULL JOIN posted p USING (account)
 WHERE g.id = $1 AND g.subsidy IS NOT NULL ORDER BY account`;
 
-export const ANY_PAID_SEGMENT = "SELECT EXISTS (SELECT FROM segments WHERE subsidy IS NOT NULL) AS found";
-
 export const OPERATORS = "SELECT id FROM accounts WHERE kind = 'operator'";

@@ -19,12 +19,13 @@ WITH fence AS (
   UPDATE log_state SET position = $3::bigint + $4::int WHERE epoch = $1::bigint AND position = $3::bigint RETURNING 1
 ), inserted AS (
   INSERT INTO shares (position, received_at, session, split, pin, ntime, round, segment, account, worker, fee_ppm, height,
-    target_byte, coinbase_id, tentative, hash, weight)
+    target_byte, coinbase_id, tentative, hash, weight, template)
   SELECT $3::bigint + r.n, r.received_at, r.session, r.split, r.pin, r.ntime, r.round, $2::int, r.account, r.worker, r.fee_ppm, r.height,
-    r.target_byte, r.coinbase_id, r.tentative, r.hash, r.weight
+    r.target_byte, r.coinbase_id, r.tentative, r.hash, r.weight, r.template
   FROM fence, unnest($5::timestamptz[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int4[], $11::int4[], $12::int4[], $13::int4[],
-    $14::int4[], $15::int2[], $16::int2[], $17::bool[], $18::bytea[], $19::numeric[]) WITH ORDINALITY
-    AS r (received_at, session, split, pin, ntime, round, account, worker, fee_ppm, height, target_byte, coinbase_id, tentative, hash, weight, n)
+    $14::int4[], $15::int2[], $16::int2[], $17::bool[], $18::bytea[], $19::numeric[], $20::int8[]) WITH ORDINALITY
+    AS r (received_at, session, split, pin, ntime, round, account, worker, fee_ppm, height, target_byte, coinbase_id, tentative, hash, weight,
+      template, n)
   ON CONFLICT (round, hash) DO NOTHING
   RETURNING position, account, worker, weight, fee_ppm
 ), summed AS (
@@ -72,12 +73,18 @@ SELECT (SELECT count(*) FROM fence)::int AS fence`,
 
 export const LAST_SPLIT = "SELECT coalesce(max(id), 0) AS id FROM splits";
 
-/** Voids of a round's tentative shares: $1 position before, $2 round. */
-export const INSERT_VOIDS = `
-INSERT INTO voids (position, round, hash, share_position, segment, account, worker, weight, fee_ppm)
-SELECT $1::bigint + row_number() OVER (ORDER BY s.position), s.round, s.hash, s.position, s.segment, s.account, s.worker, s.weight, s.fee_ppm
+const voidsOf = (shares: string, template: string): string => `
+INSERT INTO voids (position, round, hash, share_position, segment, account, worker, weight, fee_ppm, template)
+SELECT $1::bigint + row_number() OVER (ORDER BY s.position), s.round, s.hash, s.position, s.segment, s.account, s.worker, s.weight, s.fee_ppm,
+  ${template}
 FROM shares s
-WHERE s.round = $2 AND s.tentative AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
+WHERE s.round = $2 AND ${shares} AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)`;
+
+/** Voids of a round's tentative shares: $1 position before, $2 round. */
+export const VOID_TENTATIVE = voidsOf("s.tentative", "NULL");
+
+/** Voids of the shares that carry a template, all of one round: $1 position before, $2 round, $3 template. */
+export const VOID_TEMPLATE = voidsOf("s.template = $3::bigint", "s.template");
 
 /** Takes the voids after position $1 out of the sums. */
 export const SUBTRACT_VOIDS = `
@@ -91,7 +98,9 @@ WHERE s.segment = v.segment AND s.account = v.account AND s.worker = v.worker`;
 /** $1 how many positions were used. */
 export const ADVANCE_STATE = "UPDATE log_state SET position = position + $1";
 
-export const VOIDS_AFTER = "SELECT position, segment, account, weight, fee_ppm FROM voids WHERE position > $1 ORDER BY position";
+export const VOIDS_AFTER = `
+SELECT v.position, v.segment, v.account, v.weight, v.fee_ppm, s.subsidy IS NOT NULL AS per_share
+FROM voids v JOIN segments s ON s.id = v.segment WHERE v.position > $1 ORDER BY v.position`;
 
 export const FIND_ROUND = "SELECT id FROM rounds WHERE prevhash = $1";
 

@@ -19,6 +19,7 @@ ORDER BY r.id`;
  *   young:       a share came lately
  *   unpublished: a segment with its shares has no log file yet (the open one never has)
  *   undecided:   a share is tentative and neither confirmed nor taken back
+ *   unvoided:    a share's template is unsound, and the share is not taken back
  *   pinned:      a block that waits for its place on the chain pays by a pin in or before its last segment
  */
 export const KEEPERS = `
@@ -29,6 +30,10 @@ SELECT f.newest IS NOT NULL AND f.newest >= $2 AS young,
     SELECT FROM shares s WHERE s.round = $1 AND s.tentative
       AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)
   ) AS undecided,
+  EXISTS (
+    SELECT FROM shares s JOIN templates t ON t.id = s.template WHERE s.round = $1 AND t.state = 'unsound'
+      AND NOT EXISTS (SELECT FROM voids v WHERE v.round = s.round AND v.hash = s.hash)
+  ) AS unvoided,
   EXISTS (
     SELECT FROM blocks b WHERE b.life = 'found' AND b.status <> 'refused' AND b.found_at >= $2
       AND least(b.pin, (SELECT min(c.pin) FROM block_claims c WHERE c.block = b.hash))
@@ -44,7 +49,7 @@ INSERT INTO round_sums (round, segment, account, worker, shares, weight, fee_wei
 SELECT round, segment, account, worker, count(*), sum(weight), sum(weight * fee_ppm) FROM shares WHERE round = $1 GROUP BY 1, 2, 3, 4`;
 
 const COLUMNS = `position, received_at, session, split, pin, ntime, round, segment, account, worker, fee_ppm, height, target_byte, coinbase_id, tentative,
-  hash, weight`;
+  hash, weight, template`;
 
 export const ARCHIVE_SHARES = `INSERT INTO share_archive (${COLUMNS}) SELECT ${COLUMNS} FROM shares WHERE round = $1`;
 
@@ -61,6 +66,9 @@ DELETE FROM splits WHERE id IN (
     AND NOT EXISTS (SELECT FROM block_claims c WHERE c.split = s.id) AND NOT EXISTS (SELECT FROM blocks b WHERE b.split = s.id)
   LIMIT $2
 )`;
+
+/** Templates opened before $1, at most $2 of them. */
+export const DROP_TEMPLATES = "DELETE FROM templates WHERE id IN (SELECT id FROM templates WHERE opened_at < $1 LIMIT $2)";
 
 export const MARK_COMPACTED = "UPDATE rounds SET compacted_at = $2 WHERE id = $1";
 

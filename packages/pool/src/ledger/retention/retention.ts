@@ -1,4 +1,4 @@
-/** Keeps the table of shares short: compacts old rounds, and drops kept shares when their time is over. In the background, on a connection of its own. */
+/** Keeps the tables short: compacts old rounds, and drops kept shares, splits and templates when their time is over. In the background, on a connection of its own. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
 import type { Database } from "../database.js";
@@ -6,11 +6,13 @@ import { passes } from "../retry.js";
 import type { LedgerLogger } from "../types.js";
 import { pruneArchive } from "./archive.js";
 import { type CompactionOutcome, compactRound } from "./compaction.js";
-import { CAUGHT_UP, DROP_SPLITS, OLD_ROUNDS } from "./queries.js";
+import { CAUGHT_UP, DROP_SPLITS, DROP_TEMPLATES, OLD_ROUNDS } from "./queries.js";
 
 export interface RetentionOptions {
   /** How long single shares stay after their round: not at all, so many days, or for ever. */
   readonly keep: "rounds" | "forever" | number;
+  /** How long rows of templates are kept, days; a week by default. */
+  readonly keepTemplates?: number;
   /** Least age of a round, and of its last share, in milliseconds; a day by default. */
   readonly minAgeMs?: number;
   /** Rounds on so many newest tips keep their shares, however old they are. Default 6. */
@@ -41,7 +43,8 @@ export interface RetentionReport {
 
 const DAY_MS = 86_400_000;
 const SPLITS_KEPT_MS = 7 * DAY_MS;
-const SPLITS_PER_DELETE = 5000;
+const TEMPLATES_KEPT_DAYS = 7;
+const ROWS_PER_DELETE = 5000;
 const END_OF_TIME = Date.UTC(9999, 0);
 const INTERVAL_MS = 600_000;
 const NEWEST_TIPS = 6;
@@ -53,7 +56,7 @@ export class Retention {
   #running: Promise<void> | undefined;
 
   constructor(options: RetentionOptions, modules: RetentionModules) {
-    this.#options = { minAgeMs: DAY_MS, newestTips: NEWEST_TIPS, intervalMs: INTERVAL_MS, ...options };
+    this.#options = { keepTemplates: TEMPLATES_KEPT_DAYS, minAgeMs: DAY_MS, newestTips: NEWEST_TIPS, intervalMs: INTERVAL_MS, ...options };
     this.#modules = modules;
   }
 
@@ -71,7 +74,7 @@ export class Retention {
   /** Compacts what can be compacted now and drops what was kept long enough. Rejects with errors of the database; safe to repeat. */
   async run(): Promise<RetentionReport> {
     const { database, now } = this.#modules;
-    const { keep, minAgeMs, newestTips } = this.#options;
+    const { keep, keepTemplates, minAgeMs, newestTips } = this.#options;
     const { signal } = this.#stop;
     const client = await database.connect();
     try {
@@ -87,19 +90,20 @@ export class Retention {
       }
       // Those that were archived before `keep` became "rounds" go too.
       if (keep !== "forever") await pruneArchive(client, keep === "rounds" ? END_OF_TIME : now() - keep * DAY_MS);
-      await this.#dropSplits(client);
+      // A block is found with a split of the last minutes, and booked when the books have caught up, as they have here.
+      await this.#drop(client, DROP_SPLITS, now() - SPLITS_KEPT_MS);
+      await this.#drop(client, DROP_TEMPLATES, now() - keepTemplates * DAY_MS);
       return report;
     } finally {
       await client.end().catch(() => undefined);
     }
   }
 
-  /** A block is found with a split of the last minutes, and booked when the books have caught up, as they have here. */
-  async #dropSplits(client: Client): Promise<void> {
-    const before = new Date(this.#modules.now() - SPLITS_KEPT_MS);
+  /** Deletes what is older than `before` (milliseconds since 1970), some rows at a time. */
+  async #drop(client: Client, statement: string, before: number): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const { rowCount } = await client.query(DROP_SPLITS, [before, SPLITS_PER_DELETE]);
-      if ((rowCount ?? 0) < SPLITS_PER_DELETE) return;
+      const { rowCount } = await client.query(statement, [new Date(before), ROWS_PER_DELETE]);
+      if ((rowCount ?? 0) < ROWS_PER_DELETE) return;
     }
   }
 

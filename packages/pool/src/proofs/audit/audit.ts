@@ -17,12 +17,15 @@ import { hex } from "../hex.js";
 import type { Settlement } from "../types.js";
 import { checkIds, checkLines, checkScripts, ExpectedLines } from "./accounts.js";
 import { checkBlock, type Whereabouts } from "./block.js";
+import { checkBlockShares } from "./block-shares.js";
 import { type Difference, DifferenceFound, Line } from "./difference.js";
 import { type Document, Documents } from "./documents.js";
 import { checkEntries } from "./entries.js";
+import { TakenShares } from "./known-parents.js";
 import { type LogWindow, LogWindows } from "./log-window.js";
 import { changedTerms, overpaid } from "./notes.js";
 import { readPayments } from "./payments.js";
+import { type ChainScan, scanChain } from "./scan.js";
 import type { AuditNode, ProofSource, SeenHashes } from "./source.js";
 
 /** What was recomputed of a settlement that is right. */
@@ -61,6 +64,7 @@ export interface AuditModules {
 export class Auditor {
   readonly #modules: AuditModules;
   readonly #documents: Documents;
+  readonly #taken = new TakenShares();
   #windows: LogWindows | undefined;
 
   private constructor(modules: AuditModules, documents: Documents) {
@@ -75,6 +79,16 @@ export class Auditor {
 
   get documents(): Documents {
     return this.#documents;
+  }
+
+  /**
+   * Looks on the chain for blocks that pay the pool, and that no document tells of.
+   *
+   * @param signal ends it
+   * @throws ProofError, whatever the node's and the source's calls throw, and the signal's reason
+   */
+  scan(signal?: AbortSignal): Promise<ChainScan> {
+    return scanChain(this.#documents, this.#modules.node, signal);
   }
 
   /**
@@ -114,6 +128,7 @@ export class Auditor {
     }
     checkScripts(file, settlement, expected);
     checkLines(file, settlement, expected);
+    notes.push(...(await this.#taken.notes(this.#modules.node)));
     notes.push(...changedTerms(before, settlement), ...overpaid(settlement));
     const fee = lines.reduce((sum, line) => sum + line.fee, 0n);
     const { kind, root, value } = settlement;
@@ -141,6 +156,8 @@ export class Auditor {
     const header = new Line(file, 1);
     const scheme = createScheme(settlement.scheme);
     const window = await this.#weigh(document, scheme, unchecked);
+    if (settlement.window.lastSegment > 0 && !(await checkBlockShares(document, this.#modules.source)))
+      unchecked.push("split and pin, as the log of the block's parent is not published yet");
     const ids = new Map(settlement.lines.map(({ script, account }) => [hex(script), account]));
     const { weights, scripts } = window;
     for (const [i, place] of weights.accounts.entries()) {
@@ -177,7 +194,10 @@ export class Auditor {
     const targets = { difficultyOne: network.difficultyOne, target: targetOf(block.bits, header) };
     const size = (logWeight: bigint | undefined): bigint =>
       windowSize(rule, { targets, logWeight: logWeight ?? found.logWeight, blockWeights });
-    this.#windows ??= new LogWindows(this.#modules.source, network, this.#modules.seen);
+    this.#windows ??= new LogWindows({
+      ...{ source: this.#modules.source, network, seen: this.#modules.seen },
+      taken: (share, place) => this.#taken.add(share, place),
+    });
     const logHash = found.logHash === undefined ? undefined : hex(found.logHash);
     if (logHash === undefined && found.lastSegment > 0) unchecked.push("the log file's hash, which the settlement does not name");
     const wholeLog = rule.kind === "blocks";

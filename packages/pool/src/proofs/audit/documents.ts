@@ -19,9 +19,22 @@ export interface Document {
 interface Facts extends Pick<Settlement, "number" | "kind" | "previous"> {
   readonly hash: Uint8Array;
   readonly block: string;
+  readonly height: number;
+  readonly poolScripts: readonly Uint8Array[];
   readonly logWeight: bigint;
-  /** Spends, and what took them back. */
-  readonly spends: readonly SettlementEntry[];
+  readonly blockWeights: readonly bigint[];
+  /** Receipts and spends, and what took them back. */
+  readonly booked: readonly SettlementEntry[];
+}
+
+/** What the documents tell of the chain. Hashes and scripts in hex. */
+export interface BookedBlocks {
+  /** Blocks whose coinbase stands in the books: divided, or as a receipt. */
+  readonly blocks: ReadonlySet<string>;
+  /** The pool's scripts as the documents had them, by height. */
+  readonly scripts: readonly { readonly height: number; readonly scripts: ReadonlySet<string> }[];
+  /** Height of the highest block that is divided, 0 for none. */
+  readonly last: number;
 }
 
 const FIRST_PREVIOUS = "00".repeat(32);
@@ -62,9 +75,22 @@ export class Documents {
     this.#checkIndexed(row, document);
     this.#kept.set(number, document);
     for (const old of this.#kept.keys()) if (this.#kept.size > KEPT) this.#kept.delete(old);
-    const { kind, previous, block, window, entries } = settlement;
-    const spends = entries.filter((entry) => entry.kind === "spend" || entry.kind === "reversal");
-    this.#facts.set(number, { number, kind, previous, hash: document.hash, block: hex(block.hash), logWeight: window.logWeight, spends });
+    const { kind, previous, block, poolScripts, window, entries } = settlement;
+    const { logWeight, blockWeights } = window;
+    this.#facts.set(number, {
+      ...{
+        number,
+        kind,
+        previous,
+        hash: document.hash,
+        block: hex(block.hash),
+        height: block.height,
+        poolScripts,
+        logWeight,
+        blockWeights,
+      },
+      booked: entries.filter(isOfChain),
+    });
     return document;
   }
 
@@ -86,40 +112,70 @@ export class Documents {
     return new Line(file, 1).differs("block.hash", "a block with a settlement to take back", reverseHex(settlement.block.hash));
   }
 
-  /** The latest spend of the same transaction and block before this entry that nothing in between has taken back; all links checked. */
-  async standingSpend({ settlement }: Document, entry: SettlementEntry): Promise<SettlementEntry | undefined> {
-    const name = spendName(entry);
+  /** The latest receipt or spend of the same transaction and block before this entry that nothing in between has taken back; all links checked. */
+  async standingEntry({ settlement }: Document, entry: SettlementEntry): Promise<SettlementEntry | undefined> {
+    const name = entryName(entry);
     let reversed = 0;
     const find = (entries: readonly SettlementEntry[]): SettlementEntry | undefined => {
       for (const earlier of entries.toReversed()) {
-        if (spendName(earlier) !== name) continue;
+        if (entryName(earlier) !== name) continue;
         if (earlier.kind === "reversal") reversed++;
         else if (reversed-- === 0) return earlier;
       }
       return undefined;
     };
-    const own = settlement.entries.filter(({ id, kind }) => id < entry.id && (kind === "spend" || kind === "reversal"));
+    const own = settlement.entries.filter((own) => own.id < entry.id && isOfChain(own));
     let found = find(own);
     if (found !== undefined) return found;
-    for await (const { spends } of this.#backFrom(settlement.number)) {
-      found = find(spends);
+    for await (const { booked } of this.#backFrom(settlement.number)) {
+      found = find(booked);
       if (found !== undefined) break;
     }
     return found;
   }
 
-  /** Weight of the log at the pins of the pool's last `count` blocks on the chain that this document stands on, oldest first. */
-  async blockWeights({ settlement }: Document, count: number): Promise<bigint[]> {
+  /**
+   * Weight of the log at the pins of the pool's last `count` blocks below this document's on its chain, oldest first. A block that was divided before has
+   * those of then, whatever was booked late in between.
+   */
+  async blockWeights({ settlement }: Document, count: number): Promise<readonly bigint[]> {
+    const { hash, height } = settlement.block;
+    const own = hex(hash);
     const reversed = new Map<string, number>();
-    const weights: bigint[] = [];
-    for await (const { kind, block, logWeight } of this.#backFrom(settlement.number)) {
-      if (weights.length === count) break;
+    const below: { height: number; logWeight: bigint }[] = [];
+    for await (const facts of this.#backFrom(settlement.number)) {
+      const { kind, block, logWeight } = facts;
+      if (block === own) return facts.blockWeights;
       const open = reversed.get(block) ?? 0;
       if (kind === "reversal") reversed.set(block, open + 1);
       else if (open > 0) reversed.set(block, open - 1);
-      else weights.push(logWeight);
+      else if (facts.height < height) below.push({ height: facts.height, logWeight });
     }
-    return weights.reverse();
+    // Documents stand in the order of booking: a block whose share came late has its after those above it.
+    const last = below.sort((a, b) => a.height - b.height).slice(-count);
+    return last.map(({ logWeight }) => logWeight);
+  }
+
+  /** All that the documents tell of coinbases, each read and linked to the next. */
+  async booked(): Promise<BookedBlocks> {
+    const divided = new Map<string, number>();
+    const receipts = new Set<string>();
+    const scripts: { height: number; scripts: ReadonlySet<string> }[] = [];
+    for (const { number } of this.#index) {
+      await this.previous(await this.get(number));
+      const { kind, block, height, poolScripts, booked } = await this.#factsOf(number);
+      for (const { kind: what, block: of, txid } of booked) {
+        if (of === undefined || txid !== undefined) continue;
+        if (what === "receipt") receipts.add(hex(of));
+        else if (what === "reversal") receipts.delete(hex(of));
+      }
+      if (kind === "settlement") divided.set(block, height);
+      else divided.delete(block);
+      scripts.push({ height, scripts: new Set(poolScripts.map(hex)) });
+    }
+    scripts.sort((a, b) => a.height - b.height);
+    const last = [...divided.values()].reduce((highest, height) => Math.max(highest, height), 0);
+    return { blocks: new Set([...divided.keys(), ...receipts]), scripts, last };
   }
 
   /** The documents before a number, newest first, each by the link of the one after it. */
@@ -151,7 +207,12 @@ export class Documents {
   }
 }
 
-function spendName({ block, txid }: SettlementEntry): string {
+/** Whether the chain made it, or took it back. */
+function isOfChain({ kind }: SettlementEntry): boolean {
+  return kind !== "credit";
+}
+
+function entryName({ block, txid }: SettlementEntry): string {
   return [block, txid].map((hash) => (hash === undefined ? "" : hex(hash))).join(":");
 }
 

@@ -13,8 +13,8 @@ export interface EntryRemarks {
 }
 
 /**
- * Checks every entry of a document: receipts change no balance; credits sum to zero; a spend takes from an account no more than its transaction paid to the
- * account's script, and only the pool has the rest; a reversal negates a spend.
+ * Checks every entry of a document: receipts change no balance, and nor does what takes them back; credits sum to zero; a spend takes from an account no more than its transaction paid to the
+ * account's script, and only the pool has the rest; a reversal negates what stands.
  *
  * @throws DifferenceFound
  */
@@ -26,19 +26,14 @@ export async function checkEntries(document: Document, documents: Documents, nod
     const place = new Line(file, 2 + i);
     switch (entry.kind) {
       case "receipt":
+        await checkFirst(entry, document, documents, place);
         if (entry.amounts.length > 0) place.differs("amounts", "none, as a receipt changes no balance", String(entry.amounts.length));
         break;
       case "credit":
         checkCredit(entry, settlement, pool, place, remarks.notes);
         break;
       case "spend":
-        if ((await documents.standingSpend(document, entry)) !== undefined) {
-          place.differs(
-            "txid",
-            "a transaction that no standing entry has booked",
-            entry.txid === undefined ? "null" : reverseHex(entry.txid),
-          );
-        }
+        await checkFirst(entry, document, documents, place);
         if (!(await checkSpend(entry, pool, place, node))) {
           remarks.unchecked.push(`the spend of entry ${entry.id}, whose block the node does not have`);
         }
@@ -48,6 +43,13 @@ export async function checkEntries(document: Document, documents: Documents, nod
     }
   }
   return remarks;
+}
+
+/** What the chain did is booked once. */
+async function checkFirst(entry: SettlementEntry, document: Document, documents: Documents, place: Line): Promise<void> {
+  if ((await documents.standingEntry(document, entry)) === undefined) return;
+  const found = entry.txid === undefined ? "null" : reverseHex(entry.txid);
+  place.differs("txid", "a transaction that no standing entry has booked", found);
 }
 
 function checkCredit(entry: SettlementEntry, { scheme }: Settlement, pool: ReadonlySet<string>, place: Line, notes: string[]): void {
@@ -99,8 +101,9 @@ function receivedBy(outputs: readonly TransactionOutput[]): Map<string, bigint> 
 }
 
 async function checkReversal(entry: SettlementEntry, document: Document, documents: Documents, place: Line): Promise<void> {
-  const original = await documents.standingSpend(document, entry);
-  if (original === undefined) return place.differs("", "the reversal of a spend that stands in an earlier entry", `entry ${entry.id}`);
+  const original = await documents.standingEntry(document, entry);
+  if (original === undefined)
+    return place.differs("", "the reversal of a receipt or spend that stands in an earlier entry", `entry ${entry.id}`);
   place.check("amounts", amountsText(original.amounts, -1n), amountsText(entry.amounts));
 }
 

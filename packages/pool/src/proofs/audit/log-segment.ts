@@ -26,6 +26,8 @@ export interface SegmentDigest {
   /** sha256 of the file, and what it says of the file before it. */
   readonly hash: string;
   readonly previous: string;
+  /** Its shares are paid one by one, by no window. */
+  readonly perShare: boolean;
   /** Position before its first entry, and its last. */
   readonly after: bigint;
   readonly last: bigint;
@@ -40,6 +42,8 @@ export interface SegmentReader {
   /** Hashes of all shares that were read so far, and the segments they came from: each file's are put in once. */
   readonly seen: SeenHashes;
   readonly seenSegments: Set<number>;
+  /** Told of each share that was taken back for its parent, with the line of the void. */
+  readonly taken?: (share: LogShare, place: Line) => void;
 }
 
 /**
@@ -70,7 +74,8 @@ export async function digestSegment(reader: SegmentReader, segment: number, upTo
       return first && !seen.add(entry.hash) ? refuseTwin(source, entry.hash, seenSegments, place) : undefined;
     },
   });
-  return { segment, hash: hex(hash), previous: hex(header.previous), after: header.after, last: end.last, sums, voids };
+  const { previous, perShare, after } = header;
+  return { segment, hash: hex(hash), previous: hex(previous), perShare, after, last: end.last, sums, voids };
 }
 
 /** A share's hash must be as low as its weight, the share's difficulty, says. */
@@ -111,7 +116,7 @@ async function refuseTwin(source: ProofSource, hash: Uint8Array, segments: Reado
 }
 
 /** That each void takes back a share of this segment as it stands there. */
-export async function checkVoids(source: ProofSource, segment: number, voids: readonly PlacedVoid[]): Promise<void> {
+export async function checkVoids({ source, taken }: SegmentReader, segment: number, voids: readonly PlacedVoid[]): Promise<void> {
   const open = new Map(voids.map((one) => [one.entry.share, one]));
   await readLogFile(source, logFile(segment), {
     entry: (share) => {
@@ -124,6 +129,7 @@ export async function checkVoids(source: ProofSource, segment: number, voids: re
       place.check("weight", share.weight, entry.weight);
       place.check("feePpm", share.feePpm, entry.feePpm);
       place.check("segment", segment, entry.segment);
+      if (entry.reason === "parent") taken?.(share, place);
       return undefined;
     },
   });

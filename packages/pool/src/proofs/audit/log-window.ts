@@ -1,5 +1,4 @@
 /** The window of a settlement, weighed from the log files. */
-import type { Network } from "@openprime/bitcoin";
 import { PPM, ShareWindow, type WindowWeights } from "@openprime/rewards";
 import { hex } from "../hex.js";
 import { logFile } from "../published.js";
@@ -13,10 +12,10 @@ import {
   type SegmentReader,
   type Sum,
 } from "./log-segment.js";
-import type { ProofSource, SeenHashes } from "./source.js";
 
 /** Sums of accounts in segments that are kept for the next settlement, whose window is nearly the same. */
 const KEPT_SUMS = 500_000;
+const NOTHING: ReadonlyMap<string, Sum> = new Map();
 
 /** A window as the log has it. */
 export interface LogWindow {
@@ -26,7 +25,7 @@ export interface LogWindow {
   readonly scripts: readonly string[];
   /** Segments that were read. */
   readonly segments: number;
-  /** Weight of the whole log up to the pin; undefined when not all of it was read. */
+  /** Weight of the whole log up to the pin, without shares that are paid one by one; undefined when not all of it was read. */
   readonly logWeight: bigint | undefined;
 }
 
@@ -51,8 +50,8 @@ export class LogWindows {
   /** Positions of voids that were compared with their shares. */
   readonly #checked = new Set<bigint>();
 
-  constructor(source: ProofSource, network: Network, seen: SeenHashes) {
-    this.#reader = { source, network, seen, seenSegments: new Set() };
+  constructor(reader: Omit<SegmentReader, "seenSegments">) {
+    this.#reader = { ...reader, seenSegments: new Set() };
   }
 
   /** @throws DifferenceFound where a log file is not as it must be */
@@ -81,7 +80,9 @@ export class LogWindows {
         place.check("after", digest.last, newer.after);
       }
       newer = digest;
-      const sums = await this.#withoutVoids(digest, voids);
+      // Of one that is paid share by share nothing counts; its voids are looked at like all others.
+      const left = await this.#withoutVoids(digest, voids);
+      const sums = digest.perShare ? NOTHING : left;
       for (const sum of sums.values()) weight += sum.weight;
       loaded.push({ id: segment, sums });
       atStart = digest.after === 0n || segment === 1;
@@ -117,7 +118,7 @@ export class LogWindows {
     const here = [...voids.values()].filter(({ entry }) => entry.share > digest.after && entry.share <= digest.last);
     if (here.length === 0) return digest.sums;
     const unchecked = here.filter((one) => !this.#checked.has(one.entry.position));
-    if (unchecked.length > 0) await checkVoids(this.#reader.source, digest.segment, unchecked);
+    if (unchecked.length > 0) await checkVoids(this.#reader, digest.segment, unchecked);
     const sums = new Map([...digest.sums].map(([script, sum]) => [script, { ...sum }]));
     for (const { entry } of here) {
       this.#checked.add(entry.position);

@@ -112,6 +112,42 @@ describe("openprime audit", () => {
     expect(JSON.parse(json.out)).toMatchObject({ verdict: "DIFFERS", settlements: [{ verdict: "PASS" }, { difference: { line: 1 } }] });
   });
 
+  it("looks for blocks that nothing tells of", async () => {
+    const { history, dir, node } = await pool();
+    const scan = (...more: string[]) => openprime("audit", "all", "--scan", "--from", dir, ...node, ...more);
+    expect(await scan()).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/\nPASS blocks 101 to 102: all that pay the pool are told of\n$/),
+    });
+    const second = display(history.settlements[1]?.block.hash ?? new Uint8Array());
+    history.chain.best.set(103, second);
+    const later = await scan();
+    expect(later).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/\nnote: block 103 [0-9a-f]{64} pays 5000000 satoshis .* yet\nPASS blocks/),
+    });
+    history.chain.best.set(104, "ab".repeat(32));
+    expect((await scan()).out).toMatch(/\nnot checked: 1 blocks that the node does not have\nPASS blocks 101 to 104/);
+  });
+
+  it("ends with the blocks that nothing tells of, and that something should", async () => {
+    const { dir, node } = await pool({ hidden: true });
+    expect(await openprime("audit", "all", "--from", dir, ...node)).toMatchObject({ code: 0 });
+    const told = await openprime("audit", "all", "--scan", "--from", dir, ...node);
+    expect(told.code).toBe(1);
+    expect(told.out.split("\n").slice(4)).toEqual([
+      expect.stringMatching(/^DIFFERS block 102 [0-9a-f]{64} pays 5000000 satoshis to the pool, and has neither settlement nor receipt$/),
+      "",
+    ]);
+    const { out } = await openprime("audit", "all", "--scan", "--json", "--from", dir, ...node);
+    const untold = [{ height: 102, block: expect.stringMatching(/^[0-9a-f]{64}$/), value: "5000000", missing: true }];
+    expect(JSON.parse(out)).toMatchObject({ verdict: "DIFFERS", scan: { from: 101, to: 103, unread: 0, untold } });
+    expect(await openprime("audit", "101", "--scan", "--from", dir, ...node)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/expected all with --scan, got "101"/),
+    });
+  });
+
   it("says what is missing", async () => {
     const { dir, node } = await pool();
     const fails = async (...args: string[]) => {

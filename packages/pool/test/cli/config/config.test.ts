@@ -119,6 +119,14 @@ describe("resolveConfig", () => {
     expect(fromCode.file).toBeUndefined();
   });
 
+  it("takes further nodes, and refuses what none has", () => {
+    const pool = { payoutAddress: ADDRESS };
+    const { nodes } = resolveConfig({ pool, nodes: [{ url: "http://10.0.0.2:8332", user: undefined }] } as never, dir);
+    expect(nodes).toEqual([{ url: "http://127.0.0.1:8332" }, { url: "http://10.0.0.2:8332" }]);
+    const wrong = { pool, nodes: [{ ulr: "http://10.0.0.2:8332" }] } as never;
+    expect(problemsOf(() => resolveConfig(wrong, dir)).problems[0]?.message).toContain("Did you mean url?");
+  });
+
   it("takes bigint, and refuses unknown settings", () => {
     expect(resolveConfig({ pool: { payoutAddress: ADDRESS, minimumDifficulty: 1n } }, dir).pool.minimumTargetByte).toBe(0);
     const wrong = { pool: { payoutAddress: ADDRESS, tagg: "x" } };

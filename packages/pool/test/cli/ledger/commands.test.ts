@@ -8,7 +8,9 @@ import { coins, table } from "../../../src/cli/ledger/format.js";
 import { luck } from "../../../src/cli/ledger/luck.js";
 import { payouts } from "../../../src/cli/ledger/owed.js";
 import { run } from "../../../src/cli/main.js";
-import type { AccountBalance } from "../../../src/ledger/index.js";
+import type { AccountBalance, Database } from "../../../src/ledger/index.js";
+import { rowToWrite } from "../../../src/ledger/templates/template-row.js";
+import { FakeNode } from "../../chain/fake-node.js";
 import { externalServer, OPERATOR, script } from "../../ledger/support.js";
 import { capture, folder } from "../support.js";
 import { type CommandBooks, commandBooks } from "./support.js";
@@ -39,6 +41,23 @@ describe.skipIf(server === undefined)("openprime ledger", () => {
   const lines = (text: string): string[] => text.split("\n");
   const low = "split:\n  threshold: 30\n";
 
+  test("check asks the next node where the first is away", async () => {
+    const [away, other] = [await FakeNode.start(), await FakeNode.start()];
+    try {
+      away.down = true;
+      // That it is asked shows in what is wrong with it.
+      other.chain = "main";
+      const { code, err } = await ledger(["check"], `node:\n  url: ${away.url}\nnodes:\n  - url: ${other.url}\n`);
+      expect(err).toContain(`${new URL(away.url).host}: `);
+      expect(err).toContain("the next node is asked");
+      expect(err).toContain("its node is on main");
+      expect(code).not.toBe(0);
+    } finally {
+      await away.close();
+      await other.close();
+    }
+  });
+
   test("balances, as a table", async () => {
     const { code, out, err } = await ledger(["balances"]);
     expect([code, err]).toEqual([0, ""]);
@@ -67,6 +86,41 @@ describe.skipIf(server === undefined)("openprime ledger", () => {
     expect(csv[0]).toBe("address,operator,balance,threshold,ownThreshold,dueSince,lastEarned");
     expect(csv[2]).toBe(`${address(script(3))},false,40,30,false,,105`);
     expect(csv).toHaveLength(5);
+  });
+
+  test("templates, newest first, as a table and as JSON, of all gateways and of one", async () => {
+    expect((await ledger(["templates"])).out).toBe("no templates\n");
+    expect(await ledger(["templates", "--json"])).toMatchObject({ code: 0, out: '{\n  "templates": []\n}\n' });
+    await writeTemplates(books.database);
+    const all = lines((await ledger(["templates"])).out);
+    expect(all[0]).toMatch(/^opened, UTC +gateway +height +txs +weight +value, BTC +fees, BTC +own value +lacks +extra +verdict$/);
+    expect(all[1]).toMatch(/^2026-11-22 10:00:03 +\? +8 +0 +720 +3\.12500000 +being judged$/);
+    expect(all[2]).toMatch(
+      /^2026-11-22 10:00:02 +abababab… +8 +3 +4000 +3\.12500009 +0\.00000009 +3\.12500020 +2 +1 +unsound: merkleMismatch$/,
+    );
+    expect(all.slice(3)).toEqual([""]);
+    const json = (await ledger(["templates", "--json", "--gateway", "AB".repeat(32), "--limit", "9"])).out;
+    expect(JSON.parse(json)).toEqual({
+      templates: [
+        {
+          ...{ id: "1", session: expect.stringMatching(/^\d+$/), gateway: "ab".repeat(32), prevhash: `${"00".repeat(31)}07`, height: 8 },
+          ...{ transactions: 3, weight: 4000, size: 1500, sigops: 12, value: 312_500_009, openedAt: "2026-11-22T10:00:02.000Z" },
+          verdict: {
+            ...{ state: "unsound", path: "byIndex", code: "merkleMismatch", detail: "words", fees: 9 },
+            own: {
+              value: 312_500_020,
+              transactions: 4,
+              weight: 5000,
+              lacks: { transactions: 2, fees: 15 },
+              extra: { transactions: 1, fees: 4 },
+            },
+            judgedAt: "2026-11-22T10:00:02.500Z",
+          },
+        },
+      ],
+    });
+    expect(lines((await ledger(["templates", "--limit", "1"])).out)).toHaveLength(3);
+    expect(await ledger(["templates", "--gateway", "ab"])).toMatchObject({ code: 1, err: expect.stringContaining("64 hex digits") });
   });
 
   test("entries, newest first, of all and of one account", async () => {
@@ -228,6 +282,34 @@ describe("what is due", () => {
     expect(ids(payouts(accounts, 1000n, 0n).payable)).toEqual([]);
   });
 });
+
+/** One that was judged, and one of a session that the books don't have. */
+async function writeTemplates(database: Database): Promise<void> {
+  const { rows } = await database.pool.query<{ id: string }>(
+    "INSERT INTO sessions (gateway_key, prime_id, version) VALUES ($1, 4711, 'test') RETURNING id",
+    [Buffer.alloc(32, 0xab)],
+  );
+  const prevhash = new Uint8Array(32);
+  prevhash[0] = 7;
+  const verdict = { state: "unsound", path: "byIndex", code: "merkleMismatch", detail: "words", fees: 9n } as const;
+  const own = {
+    value: 312_500_020n,
+    transactions: 4,
+    weight: 5000,
+    lacks: { transactions: 2, fees: 15n },
+    extra: { transactions: 1, fees: 4n },
+  };
+  const at = Date.UTC(2026, 10, 22, 10, 0, 2);
+  const judged = { prevhash, height: 8, value: 312_500_009n, transactions: 3, weight: 4000, size: 1500, sigops: 12 };
+  const pending = { ...judged, value: 312_500_000n, transactions: 0, weight: 720, size: 180, sigops: 4 };
+  const insert = "INSERT INTO templates SELECT * FROM json_populate_recordset(NULL::templates, $1::json)";
+  await database.pool.query(insert, [
+    JSON.stringify([
+      rowToWrite({ ...judged, id: 1n, sessionId: BigInt(rows[0]?.id ?? 0), openedAt: at }, { ...verdict, own, judgedAt: at + 500 }),
+      rowToWrite({ ...pending, id: 2n, sessionId: 2n ** 40n, openedAt: at + 1000 }),
+    ]),
+  ]);
+}
 
 describe("amounts and tables", () => {
   test("coins have eight decimals, whatever their sign", () => {

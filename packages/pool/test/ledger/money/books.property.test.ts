@@ -19,6 +19,8 @@ type Step =
   | { readonly kind: "segment" }
   | { readonly kind: "empty" }
   | { readonly kind: "found"; readonly value: bigint; readonly shown: number; readonly claimed: boolean }
+  | { readonly kind: "unclaimed"; readonly value: bigint }
+  | { readonly kind: "claim"; readonly place: number }
   | { readonly kind: "gift"; readonly value: bigint }
   | { readonly kind: "spend"; readonly to: readonly number[]; readonly part: number; readonly keep: boolean }
   | { readonly kind: "credit"; readonly account: number; readonly amount: bigint }
@@ -46,6 +48,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       claimed: fc.boolean(),
     }),
   },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("unclaimed" as const), value: fc.bigInt(1n, 100_000n) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("claim" as const), place: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("gift" as const), value: fc.bigInt(1n, 9999n) }) },
   {
     weight: 3,
@@ -65,6 +69,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 class Life {
   readonly #chain: ChainBlock[] = [];
+  /** Blocks without a split that nobody has handed in yet, on the chain or off it. */
+  readonly #unclaimed: ChainBlock[] = [];
   #salt = 0;
 
   constructor(
@@ -84,6 +90,12 @@ class Life {
         return this.#join({});
       case "found":
         return this.#found(one);
+      case "unclaimed":
+        await this.#join({ outputs: [toPool(one.value)], primeId: this.session.primeId });
+        this.#unclaimed.push(this.#chain.at(-1) as ChainBlock);
+        return;
+      case "claim":
+        return this.#claim(one.place);
       case "gift":
         return this.#join({ transactions: [{ txid: this.#txid(), spends: [], outputs: [toPool(one.value)] }] });
       case "spend":
@@ -125,6 +137,17 @@ class Life {
     const connected = await world.book.connect(block);
     expect(connected).toEqual({ outcome: "paid", received: rest, paid: value - rest, claimed });
     this.#chain.push(block);
+  }
+
+  async #claim(place: number): Promise<void> {
+    const { world, session } = this;
+    const [block] = this.#unclaimed.splice(place % Math.max(1, this.#unclaimed.length), 1);
+    if (block === undefined) return;
+    await world.claim(block, session, undefined);
+    const waiting = await world.book.claimedReceipts();
+    const connected = await world.book.attribute(block);
+    if (waiting.length > 0) expect(connected).toMatchObject({ outcome: "paid", paid: 0n, claimed: true });
+    expect(await world.book.claimedReceipts()).toEqual([]);
   }
 
   async #spend({ to, part, keep }: Extract<Step, { kind: "spend" }>): Promise<void> {

@@ -202,7 +202,7 @@ describe.skipIf(server === undefined)("the money books", () => {
     await world.book.disconnect(next);
     const documents = await world.settlements();
     expect(documents).toHaveLength(3);
-    expect(documents.map(({ entries }) => entries.map(({ kind }) => kind))).toEqual([[], ["spend"], []]);
+    expect(documents.map(({ entries }) => entries.map(({ kind }) => kind))).toEqual([["receipt"], ["spend"], []]);
     const balances = new Map<string, bigint>();
     for (const { lines, entries } of documents) {
       const carry = (to: Uint8Array, amount: bigint) =>

@@ -1,10 +1,12 @@
-/** The window at a pin: the same from the database, from the raw entries, and from a window that followed the log. */
-import { type NetworkTargets, ShareWindow, tides, type WindowRule, type WindowWeights } from "@openprime/rewards";
+/** The window at a pin: the same from the database, from the raw entries, and from a split book that followed the log. */
+import { type NetworkTargets, type Scheme, tides, type WindowRule, type WindowWeights } from "@openprime/rewards";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { inSnapshot } from "../../../src/ledger/check/snapshot.js";
+import { SplitBook } from "../../../src/ledger/index.js";
 import { type WindowAt, windowAt } from "../../../src/ledger/money/window-at.js";
-import { externalServer, hash, script } from "../support.js";
+import { FakeBalances } from "../fake-balances.js";
+import { externalServer, hash } from "../support.js";
 import { World } from "./world.js";
 
 const server = await externalServer();
@@ -12,7 +14,8 @@ const TARGETS: NetworkTargets = { difficultyOne: 1n, target: 1n };
 
 type Step =
   | { readonly kind: "share"; readonly account: number; readonly weight: bigint; readonly feePpm: number; readonly parent: number }
-  | { readonly kind: "segment" }
+  /** `perShare`: its shares are paid one by one, and are in no window. */
+  | { readonly kind: "segment"; readonly perShare: boolean }
   /** Takes back the shares of a parent that came so far. */
   | { readonly kind: "void"; readonly parent: number };
 
@@ -28,7 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       parent,
     }),
   },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant("segment" as const) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("segment" as const), perShare: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("void" as const), parent: fc.integer({ min: 1, max: 2 }) }) },
 );
 
@@ -57,6 +60,19 @@ describe.skipIf(server === undefined)("the window at a pin", () => {
       await client.end();
     }
   };
+
+  const scheme: Scheme = { ...tides(), window: { kind: "difficulty", size: () => 1n } };
+  const openBook = (): Promise<SplitBook> =>
+    SplitBook.open(
+      { dust: 1n, threshold: 1n, inactiveBlocks: 1, mode: "direct", feePpm: 0 },
+      {
+        ...{ log: world.log, scheme, balances: new FakeBalances(hash("no tip")), logger: world.logger },
+        targets: () => TARGETS,
+        maxValue: () => 0n,
+        payee: () => ({ dustLimit: 1n, legacySigops: false }),
+        now: () => 0,
+      },
+    );
 
   /** The window worked out from the entries of the log one by one. */
   const plain = (entries: readonly Entry[], size: bigint): { weights: Map<number, [bigint, bigint]>; denominator: bigint } => {
@@ -91,41 +107,33 @@ describe.skipIf(server === undefined)("the window at a pin", () => {
 
   test("whatever was voided before or after, cut anywhere", async () => {
     let run = 0;
+    let live = await openBook();
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 50 }), fc.bigInt(1n, 300n), async (steps, size) => {
         const name = `run ${run++}`;
         const start = world.log.head();
-        const firstSegment = await world.log.openSegment(undefined);
+        await world.log.openSegment(undefined);
         // Everything before this run is outside of every window of it: they are cut within one heavy share.
         await world.mine(9, 1000n, { feePpm: 0 });
-        const live = new ShareWindow();
-        live.openSegment(firstSegment);
-        const heavy = await world.accountId(script(9));
-        live.add({ account: heavy, weight: 1000n, feePpm: 0 });
         const followed = new Map<bigint, ReturnType<typeof shown>>();
         for (const [i, one] of steps.entries()) {
           const prevhash = (number: number) => hash(`${name} parent ${number}`);
-          if (one.kind === "segment") live.openSegment(await world.log.openSegment(hash(`${name} segment ${i}`)));
-          else if (one.kind === "void") {
-            const before = world.log.head();
-            await world.log.voidTentative(prevhash(one.parent));
-            const voids = await world.rows<{ segment: number; account: number; weight: string; fee_ppm: number }>(
-              "SELECT segment, account, weight, fee_ppm FROM voids WHERE position > $1 ORDER BY position",
-              [String(before)],
-            );
-            for (const row of voids) live.void(row.segment, { account: row.account, weight: BigInt(row.weight), feePpm: row.fee_ppm });
-          } else {
+          if (one.kind === "segment") {
+            const worth = { bits: 1, subsidy: 1n, averageFees: 0n };
+            await world.log.openSegment(hash(`${name} segment ${i}`), one.perShare ? worth : undefined);
+          } else if (one.kind === "void") await world.log.voidTentative(prevhash(one.parent));
+          else {
             const { weight, feePpm } = one;
             await world.mine(one.account, weight, { feePpm, prevhash: prevhash(one.parent), tentative: one.parent > 0 });
-            const account = await world.accountId(script(one.account));
-            live.add({ account, weight, feePpm });
           }
           followed.set(world.log.head(), shown(live.weigh(size)));
         }
         const entries = (
           await world.rows<{ position: string; segment: number; account: number; weight: string; fee_ppm: number; sign: string }>(
-            `SELECT position, segment, account, weight, fee_ppm, 1 AS sign FROM shares UNION ALL
-             SELECT position, segment, account, weight, fee_ppm, -1 FROM voids ORDER BY position`,
+            `SELECT e.* FROM (
+               SELECT position, segment, account, weight, fee_ppm, 1 AS sign FROM shares UNION ALL
+               SELECT position, segment, account, weight, fee_ppm, -1 FROM voids
+             ) e JOIN segments s ON s.id = e.segment WHERE s.subsidy IS NULL ORDER BY position`,
           )
         ).map((row) => ({
           position: BigInt(row.position),
@@ -150,6 +158,10 @@ describe.skipIf(server === undefined)("the window at a pin", () => {
           const then = followed.get(pin);
           if (then !== undefined) expect(shown(found.weights)).toEqual(then);
         }
+        expect(world.logger.lines.filter(({ level }) => level === "error")).toEqual([]);
+        // Another one, which has read what this one has followed.
+        live = await openBook();
+        expect(shown(live.weigh(size))).toEqual(followed.get(world.log.head()));
       }),
       { numRuns: 15 },
     );

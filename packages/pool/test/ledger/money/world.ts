@@ -73,7 +73,6 @@ export interface Shown {
 }
 
 export class World {
-  readonly logger = new MemoryLogger();
   now = START;
   logHash: Uint8Array | undefined;
   #shares = 0;
@@ -85,6 +84,7 @@ export class World {
     public database: Database,
     public log: ShareLog,
     public book: MoneyBook,
+    readonly logger: MemoryLogger,
     private readonly remove: () => Promise<void>,
   ) {}
 
@@ -93,7 +93,7 @@ export class World {
     const logger = new MemoryLogger();
     const database = await openDatabase({ url }, { log: logger });
     const log = await ShareLog.open(database, { operatorScript: OPERATOR });
-    const world = new World(url, scheme, database, log, undefined as unknown as MoneyBook, remove);
+    const world = new World(url, scheme, database, log, undefined as unknown as MoneyBook, logger, remove);
     world.book = await world.openBook();
     return world;
   }

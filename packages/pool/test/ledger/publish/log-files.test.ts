@@ -82,6 +82,7 @@ test("each closed segment is one file with all of its entries, and names the has
     prevhash: undefined,
     after: 0n,
     previous: new Uint8Array(32),
+    perShare: false,
   });
   const common = {
     kind: "share",
@@ -131,6 +132,7 @@ test("each closed segment is one file with all of its entries, and names the has
       weight: 2n ** 63n,
       feePpm: 10_000,
       segment: 1,
+      reason: "parent",
     },
   ]);
   expect(second.end).toEqual({ kind: "end", last: 6n, shares: 1, voids: 1 });
@@ -250,4 +252,14 @@ test("a folder that can't be written does not hold a settlement up for ever", as
   expect(logger.lines.filter(({ level }) => level === "error")).toHaveLength(1);
   rmSync(join(folder.path, "log"));
   expect(await logs.hashForSettlement(2)).toEqual(sha256(textOf(2)));
+});
+
+test("the file of a segment whose shares are paid one by one says so", async () => {
+  await log.openSegment(hash("tip 1"), { bits: 0x207fffff, subsidy: 1n, averageFees: 0n });
+  await append(log, share("paid"));
+  await log.openSegment(hash("tip 2"), { bits: 0x207fffff });
+  await append(log, share("not paid"));
+  await log.openSegment(hash("tip 3"));
+  await files().exportUpTo(3);
+  expect([1, 2, 3].map((segment) => read(segment).header.perShare)).toEqual([false, true, false]);
 });

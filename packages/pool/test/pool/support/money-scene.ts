@@ -294,6 +294,7 @@ export class MoneyScene {
       const auditor = await Auditor.open({ source, node: new RpcAuditNode(this.chain.client), seen: new HashSet() });
       expect(auditor.documents.index).toHaveLength(settlements);
       for (const { number } of auditor.documents.index) expect(await auditor.audit(number)).toMatchObject({ verdict: "PASS" });
+      expect((await auditor.scan()).untold.filter(({ missing }) => missing)).toEqual([]);
     }
     const [state] = await this.pool.rows<{ last_settlement: number }>("SELECT last_settlement FROM money_state");
     expect(state?.last_settlement).toBe(settlements);
@@ -333,7 +334,8 @@ export function negated(amounts: Amounts): Amounts {
   return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, -amount]));
 }
 
-function nameOf(script: Uint8Array): string {
+/** Whose script it is; in hex where the tests speak of nobody. */
+export function nameOf(script: Uint8Array): string {
   const known = Object.entries(SCRIPTS).find(([, one]) => isDeepStrictEqual(Buffer.from(one), Buffer.from(script)));
   return known?.[0] ?? Buffer.from(script).toString("hex");
 }

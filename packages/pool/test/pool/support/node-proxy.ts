@@ -1,6 +1,6 @@
 /**
- * Stands between a pool and its node: it can be away, as a node that is down, and it can hold the node's chain still, as a node that is a
- * few seconds (or for ever) behind those of the gateways.
+ * Stands between a pool and its node: it can be away, as a node that is down; it can hold the node's chain still, as a node that is a few
+ * seconds (or for ever) behind those of the gateways; and it can keep blocks from the node.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
@@ -24,6 +24,7 @@ export class NodeProxy {
   readonly rpc: RpcAccess;
   /** Methods that were asked for while the node was there. */
   readonly calls: string[] = [];
+  #keepsBlocks = false;
   readonly #server: Server;
   readonly #upstream: RpcAccess;
   readonly #sockets = new Set<Socket>();
@@ -77,6 +78,15 @@ export class NodeProxy {
     this.#held = undefined;
   }
 
+  /** From now on no block reaches the node through here; each is answered for as a good one that is not the tip. */
+  keepBlocks(): void {
+    this.#keepsBlocks = true;
+  }
+
+  passBlocks(): void {
+    this.#keepsBlocks = false;
+  }
+
   async close(): Promise<void> {
     this.cut();
     await new Promise((resolve) => this.#server.close(resolve));
@@ -97,6 +107,7 @@ export class NodeProxy {
   }
 
   async #answer({ method, params }: Call): Promise<Answer> {
+    if (this.#keepsBlocks && method === "submitblock") return { result: "inconclusive" };
     const held = this.#held;
     if (held !== undefined) {
       if (method === "getbestblockhash") return { result: held.hash };

@@ -48,10 +48,12 @@ export class PoolHome {
         network: "regtest",
         ...settings,
         listen: { host: "127.0.0.1", port: 0 },
-        pool: { payoutAddress: minerAddress("pool", 0), minimumDifficulty: 1, ...settings.pool },
+        pool: { payoutAddress: minerAddress("pool", 0), minimumDifficulty: 1, minimumDifficultyCeiling: 1, ...settings.pool },
         keys: { file: "keys.json" },
         node: { ...node, pollSeconds: 0.1 },
         database: settings.database ?? this.database ?? { dir: "books" },
+        // Judged in templates.test.ts and cut-off-gateway.test.ts: elsewhere a share is to be accepted at once.
+        templates: { check: "off", ...settings.templates },
         limits: { coinbaserPerMinute: 6000, ...settings.limits },
       },
       this.#dir,

@@ -10,6 +10,7 @@ import {
   type CoinbaserResponse,
   type Configuration,
   decodePublicKey,
+  type FullSetRequest,
   GatewayChannel,
   type GatewayMessage,
   generateLongTermKeys,
@@ -17,14 +18,20 @@ import {
   type LongTermKeys,
   loadCrypto,
   type PoolMessage,
+  type PoolPublicKey,
   type Share,
+  type ShortIdsRequest,
+  type TransactionsByIndexRequest,
 } from "@openprime/datum";
 import {
+  answerValidation,
   type CoinbaseKind,
   headerWithNonce,
   Job,
   makeWork,
   networkTarget,
+  REPLY_TYPES,
+  refusal,
   Scanner,
   SUBSIDY_ONLY,
   shareTargetBytes,
@@ -114,6 +121,12 @@ export function blockOf({ work, nonce }: MinedShare): string {
 
 export const newKeys = (): LongTermKeys => generateLongTermKeys(crypto);
 
+/** What the pool asks of a job's transactions. */
+export type Question = ShortIdsRequest | TransactionsByIndexRequest | FullSetRequest;
+
+const isQuestion = (message: PoolMessage): message is Question =>
+  message.type === "shortIdsRequest" || message.type === "transactionsByIndexRequest" || message.type === "fullSetRequest";
+
 export interface WireGatewayOptions {
   /** The gateway's identity; fresh otherwise. */
   readonly keys?: LongTermKeys;
@@ -126,8 +139,9 @@ export class WireGateway {
   readonly fullSetRequests: number[] = [];
   /** Everything that the pool sent on this connection, but answers to shares. */
   readonly received: PoolMessage[] = [];
-  /** False: requests for full sets are left unanswered. */
-  answersFullSets = true;
+  /** False: the pool's questions about a job's transactions are left unanswered, or answered by hand with `answer`. */
+  answersQuestions = true;
+  #poolKey!: PoolPublicKey;
   #socket!: Socket;
   #channel!: GatewayChannel;
   #open = false;
@@ -157,9 +171,10 @@ export class WireGateway {
   async connect(place: PoolPlace): Promise<Configuration> {
     this.#told = new Map();
     this.#failure = undefined;
+    this.#poolKey = decodePublicKey(place.publicKey);
     this.#channel = new GatewayChannel({
       crypto,
-      poolPublicKey: decodePublicKey(place.publicKey),
+      poolPublicKey: this.#poolKey,
       longTermKeys: this.keys,
       sessionKeys: generateSessionKeys(crypto),
       version: "v0.4.1-beta/test",
@@ -241,6 +256,16 @@ export class WireGateway {
     this.#slots[job.slot] = job;
   }
 
+  /** Lines for the gateway's log. */
+  get told(): string[] {
+    return this.received.flatMap((message) => (message.type === "info" ? [message.text] : []));
+  }
+
+  /** What the pool has asked of a job's transactions, in order. */
+  get questions(): Question[] {
+    return this.received.filter(isQuestion);
+  }
+
   /** Sends a share, with the sections that this connection's pool has not been told yet; resolves with its answer. */
   submit(mined: MinedShare): Promise<Answer> {
     if (!this.#open) return Promise.resolve("lost");
@@ -312,13 +337,21 @@ export class WireGateway {
       const resolve = this.#splits.shift();
       if (resolve === undefined) throw new Error("a split that nobody asked for");
       resolve(message);
-    } else if (message.type === "fullSetRequest") {
-      this.fullSetRequests.push(message.jobId);
-      const transactions = this.#slots[message.jobId]?.template.transactions.map(({ raw }) => raw);
-      if (!this.answersFullSets) return;
-      if (transactions === undefined) this.send({ type: "fullSet", jobId: message.jobId, error: "noJob", transactions: [] });
-      else this.send({ type: "fullSet", jobId: message.jobId, transactions });
+    } else if (isQuestion(message)) {
+      if (message.type === "fullSetRequest") this.fullSetRequests.push(message.jobId);
+      if (this.answersQuestions) this.answer(message);
     }
+  }
+
+  /** Answers a question about a job's transactions as the job's template has it. */
+  answer(question: Question): void {
+    const template = (slot: number): Template | undefined => this.#slots[slot]?.template;
+    this.send(answerValidation(question, template, this.keys.sign.publicKey, this.#poolKey));
+  }
+
+  /** Answers that it has no template to tell of. */
+  refuse({ type, jobId }: Question): void {
+    this.send(refusal(REPLY_TYPES[type], jobId, "noTemplate"));
   }
 
   #onClose(resolve: () => void): void {

@@ -6,7 +6,7 @@ export class FakeChain implements ChainView {
   current: Parent | undefined;
   /** Makes `parent` answer undefined for a hash that it does not hold, as at its bound. */
   full = false;
-  readonly asked: { readonly hash: string; readonly claimedHeight: number }[] = [];
+  readonly asked: { readonly hash: string; readonly claimedHeight: number; readonly proven: boolean }[] = [];
   readonly #parents = new Map<string, Parent>();
 
   tip(): Parent | undefined {
@@ -17,9 +17,9 @@ export class FakeChain implements ChainView {
     return this.#parents.get(Buffer.from(hash).toString("hex"));
   }
 
-  parent(hash: Uint8Array, claimedHeight: number): Parent | undefined {
+  parent(hash: Uint8Array, claimedHeight: number, proven = false): Parent | undefined {
     const name = Buffer.from(hash).toString("hex");
-    this.asked.push({ hash: name, claimedHeight });
+    this.asked.push({ hash: name, claimedHeight, proven });
     const known = this.#parents.get(name);
     if (known !== undefined || this.full) return known;
     return this.enter({

@@ -8,6 +8,7 @@ import {
   type Prover,
   ShareJudge,
   type SplitOutput,
+  type TemplateDesk,
   WorkSession,
 } from "../../../src/work/index.js";
 import { FakeChain } from "./chain.js";
@@ -42,7 +43,7 @@ export interface World {
 }
 
 /** @param instead judges in place of the reference prover, which then is idle */
-export function world(options: Partial<JudgeOptions> = {}, instead?: Prover): World {
+export function world(options: Partial<JudgeOptions> = {}, instead?: Prover, templates?: TemplateDesk): World {
   const clock = { now: NOW };
   const head = { position: 50n };
   const chain = new FakeChain();
@@ -65,7 +66,7 @@ export function world(options: Partial<JudgeOptions> = {}, instead?: Prover): Wo
       limits: { accountsPerSession: 5, workersPerSession: 5 },
       ...options,
     },
-    { chain, prover: instead ?? prover, now: () => clock.now },
+    { chain, prover: instead ?? prover, templates, now: () => clock.now },
   );
   const session = new WorkSession({ sessionId: 7n, primeId: PRIME_ID, minimumTargetByte: 0, head: () => head.position });
   return { judge, session, chain, prover, tip, clock, head };
