@@ -97,6 +97,7 @@ export class ChainTracker implements ChainView {
   #template: TemplateFigures | undefined;
   #templateAskedAt = Number.NEGATIVE_INFINITY;
   #templateAsking: Promise<void> | undefined;
+  #askingUnknown: Promise<void> | undefined;
   /** Steady milliseconds at which it was last said that the node is waited for. */
   #saidAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
@@ -330,7 +331,10 @@ export class ChainTracker implements ChainView {
     if (best !== this.#tip?.hash) await this.#advance(best);
     else if (this.#monotonic() - this.#templateAskedAt >= TEMPLATE_MS) void this.#askTemplate();
     this.#found();
-    await this.#askUnknown();
+    // Beside the polls: a new tip must not wait for a hundred answers about parents that nobody has.
+    this.#askingUnknown ??= this.#askUnknown().finally(() => {
+      this.#askingUnknown = undefined;
+    });
   }
 
   async #advance(best: string): Promise<void> {

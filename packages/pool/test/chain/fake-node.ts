@@ -57,6 +57,8 @@ export class FakeNode {
   readonly blocks = new Map<string, string>();
   /** Whether preciousblock is supported. */
   prefers = false;
+  /** Questions about this hash are answered when the promise resolves. */
+  withheld: { readonly hash: string; readonly until: Promise<void> } | undefined;
   readonly calls: string[] = [];
   /** 80 bytes in hex, by hash; of blocks that `block` and `mine` made. */
   readonly raw = new Map<string, string>();
@@ -84,6 +86,7 @@ export class FakeNode {
         }
         const { id, method, params } = JSON.parse(Buffer.concat(parts).toString()) as { id: number; method: string; params: unknown[] };
         this.calls.push(method);
+        if (this.withheld !== undefined && params[0] === this.withheld.hash) await this.withheld.until;
         try {
           response.end(JSON.stringify({ id, result: this.#answer(method, params), error: null }));
         } catch (error) {
@@ -106,8 +109,8 @@ export class FakeNode {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  client(): NodeClient {
-    const client = new NodeClient({ url: this.url, timeoutMs: 5000 });
+  client(timeoutMs = 5000): NodeClient {
+    const client = new NodeClient({ url: this.url, timeoutMs });
     this.#clients.push(client);
     return client;
   }

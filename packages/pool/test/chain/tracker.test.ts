@@ -343,6 +343,21 @@ describe("unknown parents", () => {
     expect(await registry.metrics()).toContain("openprime_parents_invalid_total 1");
   });
 
+  it("don't hold up the next tip while the node takes its time over one", async () => {
+    const tracker = await started({}, { node: node.client(60_000) });
+    const hash = "cd".repeat(32);
+    const asked = (): number => node.calls.filter((method) => method === "getblockheader").length;
+    const before = asked();
+    tracker.parent(fromReverseHex(hash), 41);
+    await until(() => expect(asked()).toBe(before + 1));
+    let answer = (): void => undefined;
+    node.withheld = { hash, until: new Promise((resolve) => (answer = resolve)) };
+    clock += 5000;
+    await until(() => expect(asked()).toBe(before + 2));
+    await isTip(tracker, node.mine());
+    answer();
+  });
+
   it("one whose header is above the tip stays unknown until the node builds on it", async () => {
     const tracker = await started();
     const known: Parent[] = [];
