@@ -12,6 +12,23 @@ const SEGWIT = Uint8Array.of(0, 1);
 /** One stack item of 32 zero bytes: the witness reserved value that gateways commit to. */
 const RESERVED_VALUE = Uint8Array.of(1, 32, ...new Uint8Array(32));
 
+/** BIP141. */
+export const MAX_BLOCK_WEIGHT = 4_000_000;
+const HEADER_BYTES = 80;
+
+/**
+ * What a block weighs.
+ *
+ * @param coinbaseBytes without witness
+ * @param commits whether the coinbase commits to witnesses
+ * @param transactions how many there are besides the coinbase
+ * @param weight of those
+ */
+export function blockWeight(coinbaseBytes: number, commits: boolean, transactions: number, weight: number): number {
+  const witness = commits ? SEGWIT.length + RESERVED_VALUE.length : 0;
+  return 4 * (HEADER_BYTES + compactSize(transactions + 1).length + coinbaseBytes) + witness + weight;
+}
+
 /** Whether a script is a BIP141 witness commitment. */
 export function isWitnessCommitment(script: Uint8Array): boolean {
   return script.length >= 38 && COMMITMENT.every((byte, i) => script[i] === byte);

@@ -1,6 +1,6 @@
 /** The consensus pieces that a mining pool needs, and a client for the node that judges them. */
 export { addressToScript, scriptToAddress } from "./address.js";
-export { assembleBlock, type Block, isWitnessCommitment, parseBlock } from "./block.js";
+export { assembleBlock, type Block, blockWeight, isWitnessCommitment, MAX_BLOCK_WEIGHT, parseBlock } from "./block.js";
 export {
   AddressError,
   type AddressErrorCode,

@@ -2,6 +2,7 @@
  * Answers of a Bitcoin node's RPC that a pool uses, under the node's own field names. Hashes are hex in display order; what nodes spell
  * differently (Core's hex bits, bcoin's numbers and nulls) is made one; satoshis are bigint.
  */
+import { MAX_BLOCK_WEIGHT } from "./block.js";
 import { NodeError } from "./errors.js";
 
 export interface BlockchainInfo {
@@ -84,9 +85,6 @@ export interface BlockTemplate {
   readonly sigoplimit: number;
   readonly longpollid: string | undefined;
 }
-
-/** BIP141. */
-const MAX_BLOCK_WEIGHT = 4_000_000;
 
 /** Takes typed fields out of one answer; the wrong type is a NodeError `badResponse` that names the field. */
 class Fields {

@@ -1,5 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { assembleBlock, isWitnessCommitment, parseBlock, parseCoinbase, parseTransaction, TransactionError } from "../src/index.js";
+import {
+  assembleBlock,
+  blockWeight,
+  isWitnessCommitment,
+  parseBlock,
+  parseCoinbase,
+  parseTransaction,
+  TransactionError,
+} from "../src/index.js";
 import { bytes, data, hex, thrown } from "./support.js";
 
 const template = data<{ transactions: string[] }>("template").transactions.map(bytes);
@@ -27,6 +35,12 @@ describe("assembleBlock", () => {
     const block = parseBlock(assembleBlock(header, committed, others));
     expect(block.header).toEqual(header);
     expect(block.transactions.slice(1)).toEqual(others);
+    // BIP141: three times the block without witnesses, and once the whole.
+    const parsed = others.map((raw) => parseTransaction(raw));
+    const whole = assembleBlock(header, committed, others).length;
+    const witnesses = 36 + parsed.reduce((sum, { size, weight }) => sum + (4 * size - weight) / 3, 0);
+    const weight = parsed.reduce((sum, one) => sum + one.weight, 0);
+    expect(blockWeight(committed.length, true, count, weight)).toBe(4 * whole - 3 * witnesses);
     expect(parseCoinbase(block.transactions[0]).outputs).toEqual(parseCoinbase(committed).outputs);
   });
 

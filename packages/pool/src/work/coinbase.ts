@@ -2,7 +2,7 @@
  * One coinbase of a job: kept as it came, judged once. What was found is kept with it, a refusal too, so that the shares that follow cost
  * no second look.
  */
-import { type Coinbase, NETWORKS, parseCoinbase, subsidy } from "@openprime/bitcoin";
+import { blockWeight, type Coinbase, MAX_BLOCK_WEIGHT, NETWORKS, parseCoinbase, subsidy } from "@openprime/bitcoin";
 import type { CoinbaseSection, JobSection } from "@openprime/datum";
 import { hex, sameBytes } from "./bytes.js";
 import { EXTRANONCE_BYTES, MAX_COINBASE_BYTES, outputBudget, paysSplit, SIZE_SLACK, SUBSIDY_ONLY, sizeLimit } from "./kinds.js";
@@ -15,6 +15,8 @@ const VERSION = 1;
 /** In the form without witness, the number of inputs follows the version; in the other one a zero does. */
 const INPUT_COUNT_OFFSET = 4;
 const FINAL_SEQUENCE = 0xffffffff;
+const LOCKTIME_BYTES = 4;
+const COMMITMENT_HASH_BYTES = 32;
 /** OP_RETURN and a push of prefix and extranonce. */
 const EXTRANONCE_SCRIPT_PREFIX = 4;
 const EXTRANONCE_SCRIPT_BYTES = EXTRANONCE_SCRIPT_PREFIX + EXTRANONCE_BYTES;
@@ -52,6 +54,11 @@ export class HeldCoinbase {
   }
 }
 
+/** What a coinbase with outputs that are right commits to: the end of its last output. A view. */
+export function commitmentOf({ coinb2 }: HeldCoinbase): Uint8Array {
+  return coinb2.subarray(-(COMMITMENT_HASH_BYTES + LOCKTIME_BYTES), -LOCKTIME_BYTES);
+}
+
 /** What a coinbase is held against. */
 export interface CoinbaseRules {
   readonly job: JobSection;
@@ -70,6 +77,12 @@ export function judgeCoinbase(held: HeldCoinbase, rules: CoinbaseRules): Coinbas
   const limit = (sizeLimit(held.coinbaseId) ?? 0) + SIZE_SLACK;
   if (held.size >= limit) {
     return refused(refusal("coinbaseTooLarge", `coinbase of ${held.size} bytes, kind ${held.coinbaseId} ends under ${limit}`));
+  }
+  // The job's template is judged with the coinbase that worked first, and another may be larger.
+  const { transactionCount, totalWeight } = rules.job;
+  const weight = held.coinbaseId === SUBSIDY_ONLY ? 0 : blockWeight(held.size, true, transactionCount, totalWeight);
+  if (weight > MAX_BLOCK_WEIGHT) {
+    return refused(refusal("coinbaseTooLarge", `a block with it would weigh ${weight}, at most ${MAX_BLOCK_WEIGHT} is allowed`));
   }
   const shape = parseShape(held);
   if (typeof shape === "string") return refused(refusal("badCoinbase", shape));

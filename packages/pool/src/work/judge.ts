@@ -12,7 +12,7 @@
 import { meetsTarget, type Network, type ShareProver, shareTarget, targetBytes, targetFromBits } from "@openprime/bitcoin";
 import { JOB_COUNT, type Share } from "@openprime/datum";
 import { sameBytes } from "./bytes.js";
-import { type CoinbaseFindings, coinbaseValue, type HeldCoinbase, isOfPool, judgeCoinbase } from "./coinbase.js";
+import { type CoinbaseFindings, coinbaseValue, commitmentOf, type HeldCoinbase, isOfPool, judgeCoinbase } from "./coinbase.js";
 import { coinbasePlace, EXTRANONCE_BYTES, SUBSIDY_ONLY } from "./kinds.js";
 import { type Refusal, refusal } from "./refusal.js";
 import { SeenShares } from "./seen.js";
@@ -154,6 +154,7 @@ export class ShareJudge {
       findings.shape ??
       parentError(slot, parent) ??
       findings.payees ??
+      commitmentError(slot, held) ??
       this.#targetByteError(session, share.targetByte, now) ??
       findings.targetPlace ??
       headerError(share, parent, now);
@@ -171,6 +172,7 @@ export class ShareJudge {
       this.#seen.forget(slot.job.prevhash, hash);
       return refused(refusal("other", "too many parents are waiting that the node does not know"));
     }
+    if (!share.subsidyOnly) slot.commitment ??= new Uint8Array(commitmentOf(held));
     // Subsidy-only work has no transactions: there is nothing in it but the coinbase.
     const template = share.subsidyOnly ? undefined : (slot.template ?? this.#open(session, slot, share.jobId, slot.parent));
     if (template?.state === "unsound") {
@@ -358,6 +360,12 @@ function refused({ reason, detail }: Refusal): Verdict {
 
 function unknownJob(jobId: number): Refusal {
   return refusal("badJob", jobId < JOB_COUNT ? `job ${jobId} was never sent` : `job ${jobId}, a gateway has 0-${JOB_COUNT - 1}`);
+}
+
+/** 27: a commitment that is not that of the job's other coinbases. */
+function commitmentError({ commitment }: JobSlot, held: HeldCoinbase): Refusal | undefined {
+  if (commitment === undefined || held.coinbaseId === SUBSIDY_ONLY || sameBytes(commitment, commitmentOf(held))) return undefined;
+  return refusal("badOutputs", "the witness commitment is another one than that of the job's coinbase before");
 }
 
 /** 11 or 22: an id that no kind has, or one that the share's flags or section contradict. */

@@ -51,6 +51,11 @@ export class JobSlot {
   parent: Parent | undefined;
   /** Set by the judge at the first share that is good for everything else, where templates are judged. */
   template: JobTemplate | undefined;
+  /**
+   * What its coinbases commit to, as the one that did good work first: they share the transactions, and one that commits to others was not
+   * judged with them.
+   */
+  commitment: Uint8Array | undefined;
   /** The compact target that `blockTarget` was worked out from. */
   blockBits: number | undefined;
   /** Little-endian target of a block on the parent; undefined for bits that no target has. */

@@ -13,6 +13,7 @@ interface Trial {
   readonly coinbaserId?: number;
   readonly splits?: readonly OfferedSplit[];
   readonly targetByteIndex?: number;
+  readonly totalWeight?: number;
   readonly change?: (built: Built) => Built;
 }
 
@@ -25,7 +26,11 @@ function judged(trial: Trial): CoinbaseFindings {
   const splits = trial.splits ?? [];
   const coinbaserId = trial.coinbaserId ?? 0;
   return judgeCoinbase(new HeldCoinbase({ coinbaseId: kind, coinb1, coinb2 }), {
-    job: section(built, job, { coinbaserId, ...(trial.targetByteIndex === undefined ? {} : { targetByteIndex: trial.targetByteIndex }) }),
+    job: section(built, job, {
+      coinbaserId,
+      ...(trial.targetByteIndex === undefined ? {} : { targetByteIndex: trial.targetByteIndex }),
+      ...(trial.totalWeight === undefined ? {} : { totalWeight: trial.totalWeight }),
+    }),
     primeId: PRIME_ID,
     payoutScripts: [POOL_SCRIPT],
     tag: job.primaryTag.length === 0 ? Buffer.alloc(0) : TAG,
@@ -125,6 +130,25 @@ describe("what a gateway builds", () => {
 });
 
 describe("what is refused", () => {
+  test("a coinbase that makes a block of its job too heavy, whatever smaller one was judged with the job", () => {
+    const many = Array.from({ length: 200 }, (_, index) => payee(index, 1n));
+    const trial = { job: { split: many }, coinbaserId: 7, splits: [split(7, many)] };
+    const size = (kind: number) => {
+      const { coinb1, coinb2 } = buildJob(builderJob(trial.job)).coinbases.get(kind) as Built;
+      return coinb1.length + 12 + coinb2.length;
+    };
+    // Header, a count of one byte, the coinbase and its witness.
+    const room = (kind: number) => 4_000_000 - 4 * (81 + size(kind)) - 36;
+    expect(fine(judged({ ...trial, kind: 4, totalWeight: room(4) }))).toEqual(FINE);
+    expect(judged({ ...trial, kind: 4, totalWeight: room(4) + 1 }).shape).toMatchObject({
+      reason: 17,
+      detail: expect.stringContaining("4000001"),
+    });
+    expect(fine(judged({ ...trial, kind: 0, totalWeight: room(4) + 1 }))).toEqual(FINE);
+    // Nothing but the coinbase is in a block of it.
+    expect(fine(judged({ ...trial, kind: 255, totalWeight: 4_000_000 }))).toEqual(FINE);
+  });
+
   const patch = (part: "coinb1" | "coinb2", at: number, bytes: string) => (built: Built) => {
     const copy = { coinb1: Buffer.from(built.coinb1), coinb2: Buffer.from(built.coinb2) };
     const target = copy[part];

@@ -180,4 +180,24 @@ describe("shares of a job", () => {
     expect(judge.judge(session, next(sent, 5000))).toMatchObject({ kind: "refused", reason: 30 });
     expect(opened).toHaveLength(1);
   });
+
+  test("commit to one set of transactions: what was judged with one coinbase holds for no other commitment", () => {
+    const { judge, session, opened, templates } = desk("sound");
+    const split = builderJob({ split: [] });
+    accepted(judge.judge(session, good(share({ built: split }))));
+    const honest = good(share({ built: split, coinbaseId: 1, nonce: 3000 }));
+    accepted(judge.judge(session, honest));
+    const { coinb1, coinb2 } = honest.coinbase!;
+    const forged = new Uint8Array(coinb2);
+    // Before the locktime.
+    forged[forged.length - 5]! ^= 1;
+    // Under another kind, and in the place of the one that was judged.
+    for (const coinbaseId of [1, 0]) {
+      const sent = good(share({ built: split, coinbaseId, nonce: 5000, coins: { coinb1, coinb2: forged } }));
+      expect(judge.judge(session, sent)).toMatchObject({ kind: "refused", reason: 27, detail: expect.stringContaining("commitment") });
+    }
+    expect([opened.length, templates.length]).toEqual([1, 1]);
+    // The next job has its own.
+    accepted(judge.judge(session, good(share({ jobChanges: { totalSize: 999 }, nonce: 9000, coins: { coinb1, coinb2: forged } }))));
+  });
 });

@@ -1,15 +1,13 @@
 /** What the pool finds out about a job's template by itself. Pure: the node's judgement (proposals.ts) comes after it. */
-import { type Coinbase, isWitnessCommitment, parseCoinbase, TransactionError } from "@openprime/bitcoin";
+import { blockWeight, type Coinbase, isWitnessCommitment, MAX_BLOCK_WEIGHT, parseCoinbase, TransactionError } from "@openprime/bitcoin";
 import { crosscheck, type JobSection } from "@openprime/datum";
 import type { Fault } from "./codes.js";
 import { legacyCost, type TransactionSet } from "./transaction-set.js";
 
 /** BIP141. */
-const MAX_BLOCK_WEIGHT = 4_000_000;
 const MAX_SIGOPS_COST = 80_000;
-const HEADER_BYTES = 80;
-/** Marker, flag, and a stack of one item of 32 bytes: what the witness adds to a coinbase that commits. */
-const COINBASE_WITNESS_BYTES = 36;
+/** Of a transaction of one input and one output, with empty scripts. */
+const LEAST_TRANSACTION_WEIGHT = 240;
 
 /** What is known besides job and transactions. */
 export interface ValueFacts {
@@ -24,6 +22,13 @@ export interface ValueFacts {
 /** Whether the wtxids are those that a gateway's short ids stand for. @param expected undefined for no transactions */
 export function passesCrosscheck(wtxids: readonly Uint8Array[], expected: Uint8Array | undefined): boolean {
   return expected === undefined ? wtxids.length === 0 : Buffer.compare(crosscheck(wtxids), expected) === 0;
+}
+
+/** Whether no block could hold what the job says of its transactions: they need not be asked for, and not be read. */
+export function findClaimFault({ transactionCount, totalWeight }: Pick<JobSection, "transactionCount" | "totalWeight">): Fault | undefined {
+  const least = Math.max(totalWeight, LEAST_TRANSACTION_WEIGHT * transactionCount);
+  if (least <= MAX_BLOCK_WEIGHT) return undefined;
+  return { code: "tooHeavy", detail: `its transactions weigh ${least} at least, at most ${MAX_BLOCK_WEIGHT} is allowed` };
 }
 
 /** Whether a set is another than the job's: told by its number, or by the merkle branches, which only the job's own set gives. */
@@ -82,8 +87,7 @@ function coinbaseFault(raw: Uint8Array, set: TransactionSet, facts: ValueFacts):
 }
 
 function weightFault(coinbaseBytes: number, commits: boolean, { raw, weight }: TransactionSet): Fault | undefined {
-  const count = raw.length + 1 < 0xfd ? 1 : 3;
-  const total = 4 * (HEADER_BYTES + count + coinbaseBytes) + (commits ? COINBASE_WITNESS_BYTES : 0) + weight;
+  const total = blockWeight(coinbaseBytes, commits, raw.length, weight);
   if (total <= MAX_BLOCK_WEIGHT) return undefined;
   return { code: "tooHeavy", detail: `a block of it would weigh ${total}, at most ${MAX_BLOCK_WEIGHT} is allowed` };
 }

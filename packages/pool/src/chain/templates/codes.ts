@@ -36,8 +36,6 @@ export type TemplateErrorCode =
   | "overLimit"
   | "disconnected"
   | "slotRefilled"
-  /** The gateway has more transactions than it can tell of. */
-  | "tooManyTransactions"
   /** The node builds on another block by now. */
   | "parentNotTip"
   /** The node did not get to know the parent in time. */
@@ -50,15 +48,7 @@ export type TemplateErrorCode =
 /** These say nothing against a template, and its shares count. With all others it is unsound. */
 export type UnjudgedCode = Extract<
   TemplateErrorCode,
-  | "notSampled"
-  | "overLimit"
-  | "disconnected"
-  | "slotRefilled"
-  | "tooManyTransactions"
-  | "parentNotTip"
-  | "parentUnknown"
-  | "nodeUnable"
-  | "failed"
+  "notSampled" | "overLimit" | "disconnected" | "slotRefilled" | "parentNotTip" | "parentUnknown" | "nodeUnable" | "failed"
 >;
 
 export type UnsoundCode = Exclude<TemplateErrorCode, UnjudgedCode>;

@@ -15,7 +15,7 @@ export type CollectPath = Exclude<TemplateVerdict["path"], undefined>;
 /** Why a gateway did not give what was asked for. */
 export type SourceFault =
   /** No answer in time, or none that is of use, from a gateway that is there. */
-  "silent" | "disconnected" | "slotRefilled" | "tooManyTransactions";
+  "silent" | "disconnected" | "slotRefilled";
 
 export type Collected =
   | { readonly kind: "set"; readonly set: TransactionSet; readonly path: CollectPath }
@@ -34,6 +34,8 @@ export interface CollectModules {
 const MOST_BY_INDEX = 2000;
 const MOST_BYTES_BY_INDEX = 2_000_000;
 const SHORT_ID_BYTES = 6;
+/** A gateway has no short ids of more transactions. */
+const MOST_BY_IDS = 16_383;
 
 /**
  * @param fully asks for the full set at once
@@ -41,7 +43,7 @@ const SHORT_ID_BYTES = 6;
  */
 export async function collect(job: OpenedJob, modules: CollectModules, fully: boolean): Promise<Collected> {
   try {
-    const found = fully ? undefined : await byIds(job, modules);
+    const found = fully || job.job.transactionCount > MOST_BY_IDS ? undefined : await byIds(job, modules);
     return found ?? (await fullSet(job, modules));
   } catch (error) {
     return { kind: "fault", ...readSourceError(error) };
@@ -126,5 +128,5 @@ function noTransactions(error: unknown): undefined {
 function readSourceError(error: unknown): { readonly fault: SourceFault; readonly detail: string } {
   if (!(error instanceof Error) || error.name !== "SourceError" || !("code" in error)) throw error;
   const { code, message } = error;
-  return { fault: code === "disconnected" || code === "slotRefilled" || code === "tooManyTransactions" ? code : "silent", detail: message };
+  return { fault: code === "disconnected" || code === "slotRefilled" ? code : "silent", detail: message };
 }

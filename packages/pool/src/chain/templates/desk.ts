@@ -8,15 +8,16 @@
  * - So is a job whose slot is filled anew before the answer. But a gateway that gets away with either too often (reputation.ts) has its jobs
  *   refused for it (`evaded`).
  * - An answer that is not the job's may come from a slot that was filled anew a moment ago: the full set is asked for once more, later, when
- *   a share would have told of the new job. Only then is the job unsound.
+ *   a share would have told of the new job. Only then is the job unsound; or, where it was asked about late, taken for one whose slot was
+ *   filled anew: a gateway with few shares may not have told of that by then.
  */
 import { assembleBlock } from "@openprime/bitcoin";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import type { JobTemplate, OpenedJob, TemplateDesk } from "../../work/index.js";
+import type { JobTemplate, OpenedJob, Parent, TemplateDesk } from "../../work/index.js";
 import { MempoolError } from "../errors.js";
 import type { OwnTemplate } from "../own-template.js";
-import { findFault } from "./checks.js";
+import { findClaimFault, findFault } from "./checks.js";
 import type { Fault, Judgement, UnjudgedCode } from "./codes.js";
 import { type Collected, type CollectModules, type CollectPath, collect, type SourceFault } from "./collect.js";
 import { KeptSets } from "./kept-sets.js";
@@ -78,10 +79,11 @@ interface Inspection {
   readonly since: number;
   /** When it was asked about first. */
   askedAt: number | undefined;
+  lastAskedAt: number | undefined;
   silences: number;
   disconnects: number;
-  /** What was wrong with the answer that is to be confirmed. */
-  mismatch: Fault | undefined;
+  /** An answer was not the job's, and is to be confirmed; a late one was asked for when the slot may have been filled anew. */
+  mismatch: { readonly late: boolean } | undefined;
   /** Waiting to be asked again. */
   timer: NodeJS.Timeout | undefined;
 }
@@ -100,7 +102,7 @@ const MAX_FLOOR_TOLD = 10_000;
 /** A gateway that was asked within this time of its job's first share had the job. It fills a slot anew after 35 s at the soonest. */
 const PROMPT_MS = 10_000;
 const PPM = 1_000_000n;
-const MOST_BY_IDS = 16_383;
+const HEADER_TIME = 68;
 
 export class BackgroundTemplateDesk implements TemplateDesk {
   readonly #options: Required<TemplateDeskOptions>;
@@ -197,6 +199,7 @@ export class BackgroundTemplateDesk implements TemplateDesk {
         template,
         since: this.#monotonic(),
         askedAt: undefined,
+        lastAskedAt: undefined,
         silences: 0,
         disconnects: 0,
         mismatch: undefined,
@@ -210,8 +213,8 @@ export class BackgroundTemplateDesk implements TemplateDesk {
       openedAt: this.modules.now(),
     });
     this.#add(inspection);
-    const below = this.#belowFloor(opened, fees);
-    if (below !== undefined) this.#settle(inspection, { state: "unsound", ...below });
+    const fault = findClaimFault(job) ?? this.#belowFloor(opened, fees);
+    if (fault !== undefined) this.#settle(inspection, { state: "unsound", ...fault });
     else if (!this.#drawn(sessionId)) this.#unjudged(inspection, "notSampled", "not in the sample");
     else if (parent.state === "invalid") this.#unjudged(inspection, "parentNotTip", "the node refuses its parent");
     else if ((this.#open.get(sessionId)?.size ?? 0) <= this.#options.perSession) this.#enqueue(inspection);
@@ -263,7 +266,8 @@ export class BackgroundTemplateDesk implements TemplateDesk {
       if (next === undefined) return;
       const { sessionId } = next.opened;
       this.#asking.add(sessionId);
-      next.askedAt ??= this.#monotonic();
+      next.lastAskedAt = this.#monotonic();
+      next.askedAt ??= next.lastAskedAt;
       void this.#inspect(next);
     }
   }
@@ -297,11 +301,11 @@ export class BackgroundTemplateDesk implements TemplateDesk {
         this.#answerless(inspection, collected.fault, collected.detail);
         return;
       case "mismatch":
-        if (inspection.mismatch !== undefined) this.#settle(inspection, { state: "unsound", ...collected.fault });
-        else {
-          inspection.mismatch = collected.fault;
+        if (inspection.mismatch === undefined) {
+          inspection.mismatch = { late: (inspection.lastAskedAt ?? 0) - inspection.since > PROMPT_MS };
           this.#again(inspection, this.#options.confirmMs);
-        }
+        } else if (inspection.mismatch.late) this.#answerless(inspection, "slotRefilled", collected.fault.detail);
+        else this.#settle(inspection, { state: "unsound", ...collected.fault });
         return;
       case "set":
         this.#kept.keep(opened.sessionId, opened.jobId, opened.jobSerial, collected.set);
@@ -323,8 +327,25 @@ export class BackgroundTemplateDesk implements TemplateDesk {
     }
     // A block that is sound stays so with another coinbase of that value: the commitment is the set's, and its form was looked at.
     const key = `${keyOf(job.prevhash)}${set.key}${job.coinbaseValue}`;
-    const verdict = await this.modules.proposals.propose({ key, urgency, parent, block: () => assembleBlock(header, coinbase, set.raw) });
+    const verdict = await this.modules.proposals.propose({
+      key,
+      urgency,
+      parent,
+      block: () => assembleBlock(this.#timed(header, parent), coinbase, set.raw),
+    });
     this.#settle(inspection, verdict, findings);
+  }
+
+  /**
+   * A header whose time is no matter for a node: other shares of the job have others, and what is wrong with one share's time must not keep
+   * the transactions from being judged.
+   */
+  #timed(header: Uint8Array, { medianTime = 0 }: Parent): Uint8Array {
+    const timed = new Uint8Array(header);
+    const view = new DataView(timed.buffer);
+    const time = Math.min(view.getUint32(HEADER_TIME, true), Math.floor(this.modules.now() / 1000));
+    view.setUint32(HEADER_TIME, Math.max(time, medianTime + 1), true);
+    return timed;
   }
 
   /** In order; undefined where nobody can tell. */
@@ -351,9 +372,7 @@ export class BackgroundTemplateDesk implements TemplateDesk {
   // Gateways that don't answer.
 
   #answerless(inspection: Inspection, fault: SourceFault, detail: string): void {
-    const { job } = inspection.opened;
-    if (fault === "tooManyTransactions" && job.transactionCount > MOST_BY_IDS) this.#unjudged(inspection, fault, detail);
-    else if (fault === "slotRefilled") {
+    if (fault === "slotRefilled") {
       // After a long wait for its turn that is the pool's doing.
       if ((inspection.askedAt ?? 0) - inspection.since > PROMPT_MS) this.#unjudged(inspection, fault, detail);
       else this.#evaded(inspection, fault, detail);

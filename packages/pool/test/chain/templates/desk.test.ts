@@ -193,6 +193,20 @@ describe("an unsound template", () => {
     });
   });
 
+  it.each([
+    ["in two hours", 7_205, 5],
+    ["before the parent's", 0, 1],
+  ])("is not hidden by the time of the share that brought it: %s", async (_, told, shown) => {
+    const made = makeJob(simpleTransactions(3));
+    Buffer.from(made.header.buffer).writeUInt32LE(told, made.header.byteOffset + 68);
+    // As a node that has another clock does, before it looks at a transaction.
+    answer = (block) => (Buffer.from(block, "hex").readUInt32LE(68) === shown ? "bad-txns-inputs-missingorspent" : "time-too-new");
+    expect(await verdict(make(), openedJob(made, new FakeSource(made.transactions)))).toMatchObject({
+      state: "unsound",
+      code: "nodeRefused",
+    });
+  });
+
   it("is logged once for a gateway until it has made up for it", async () => {
     const bad = makeJob(simpleTransactions(1), { over: 1 });
     const good = makeJob(simpleTransactions(2));
@@ -212,6 +226,19 @@ describe("an unsound template", () => {
     // The second time nothing but the full set will do.
     expect(source.asked).toEqual(["shortIds", "fullSet", "fullSet"]);
     expect(mempool.learned).toEqual([]);
+  });
+
+  it("is no such answer of a gateway that was asked late: it may have filled the slot anew, and no share has told of that", async () => {
+    const made = makeJob(simpleTransactions(4));
+    // Cut off when it was asked, and back only now.
+    const back = new FakeSource(simpleTransactions(4, "newer job"));
+    back.failures = ["disconnected"];
+    back.onAsk = () => {
+      if (back.asked.length === 1) clock += 25_000;
+    };
+    expect(await verdict(make(), openedJob(made, back))).toMatchObject({ state: "unjudged", code: "slotRefilled" });
+    expect(back.asked).toEqual(["shortIds", "shortIds", "fullSet", "fullSet"]);
+    expect(store.voided).toEqual([]);
   });
 
   it.each([
@@ -303,15 +330,25 @@ describe("a gateway that does not answer", () => {
     }
   });
 
-  it("because it has too many transactions, is believed only when the job says so", async () => {
+  it("because it has too many transactions, is asked for all of them: none of its words keeps a job from being judged", async () => {
     const many = makeJob(made.transactions, {}, { transactionCount: 16_384 });
-    expect(await verdict(make(), openedJob(many, after("tooManyTransactions")))).toMatchObject({
-      state: "unjudged",
-      code: "tooManyTransactions",
-    });
+    const source = after();
+    expect(await verdict(make(), openedJob(many, source))).toMatchObject({ state: "unsound", code: "countMismatch" });
+    expect(source.asked).toEqual(["fullSet", "fullSet"]);
     const lie = after("tooManyTransactions", "tooManyTransactions");
     expect(await verdict(make(), openedJob(made, lie))).toMatchObject({ state: "unsound", code: "noAnswer" });
   });
+
+  it.each([{ transactionCount: 16_667 }, { totalWeight: 4_000_001 }])(
+    "is not asked when no block holds what its job says: %o",
+    async (claims) => {
+      const source = after();
+      expect(await verdict(make(), openedJob(makeJob(made.transactions, {}, claims), source))).toMatchObject({
+        ...{ state: "unsound", code: "tooHeavy", path: undefined },
+      });
+      expect(source.asked).toEqual([]);
+    },
+  );
 
   it("holds nobody up: others' jobs are judged meanwhile, and its own wait", async () => {
     const desk = make();

@@ -116,7 +116,7 @@ export function makeJob(
     branches: merkleBranches(txids),
     ...claims,
   };
-  const header = Buffer.concat([u32(0x20000000), prevhash, merkleRoot([sha256d(coinbase), ...txids]), Buffer.alloc(12)]);
+  const header = Buffer.concat([u32(0x20000000), prevhash, merkleRoot([sha256d(coinbase), ...txids]), u32(1), Buffer.alloc(8)]);
   return { job, coinbase, header, transactions };
 }
 
