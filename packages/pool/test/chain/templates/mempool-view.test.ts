@@ -138,10 +138,7 @@ describe("the thread", () => {
     // It never reaches the thread: an answer could be quicker than the end.
     posted.mockImplementationOnce(() => undefined);
     const asked = mempool.fees([{ txid: new Uint8Array(32), wtxid: new Uint8Array(32), size: 1, weight: 4, fee: undefined }]);
-    await Promise.all([
-      expect(asked).rejects.toMatchObject({ name: "MempoolError", code: "threadEnded" }),
-      thread.terminate(),
-    ]);
+    await Promise.all([expect(asked).rejects.toMatchObject({ name: "MempoolError", code: "threadEnded" }), thread.terminate()]);
     expect(mempool.size).toBe(0);
     await expect(mempool.match(KEY, new Uint8Array(6))).rejects.toMatchObject({ code: "threadEnded" });
     expect(lines.saying("started again")).toMatchObject([{ waiting: 1, againInMs: 1000 }]);
