@@ -53,6 +53,12 @@ export const ROOMS = {
     libraries: ["pino", "prom-client", "zod"],
     node: ["node:events", "node:fs/promises", "node:path", "node:timers/promises", "node:worker_threads"],
   },
+  // Plain values come in from `cli`; zod is the schema that both ends of the status agree by.
+  "packages/pool/src/api": {
+    rooms: [],
+    libraries: ["@fastify/rate-limit", "fastify", "pino", "prom-client", "zod"],
+    node: ["node:crypto", "node:fs/promises", "node:net", "node:path", "node:timers/promises"],
+  },
   "packages/pool/src/cli": {
     rooms: [
       "packages/datum/src",
@@ -64,6 +70,7 @@ export const ROOMS = {
       "packages/pool/src/simulation",
       "packages/pool/src/ledger",
       "packages/pool/src/chain",
+      "packages/pool/src/api",
     ],
     libraries: ["commander", "pg", "pino", "prom-client", "yaml", "zod"],
     node: ["*"],

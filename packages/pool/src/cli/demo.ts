@@ -112,6 +112,7 @@ function demoConfig(dir: string, node: RegtestNode, payoutAddress: string): Conf
       database: { dir: "books" },
       // Time runs faster here, and so do the gateways' requests.
       limits: { coinbaserPerMinute: 6000 },
+      api: { port: 0 },
     },
     dir,
   );

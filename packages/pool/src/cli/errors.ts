@@ -49,6 +49,7 @@ export function codeOf(error: unknown): string | undefined {
 /** What to do about errors of other rooms and of the operating system, by code; the rooms themselves know nothing of commands. */
 export const WHAT_TO_DO = {
   EADDRINUSE: "another process has that port: stop it, or set listen.port to another one",
+  apiListen: "set api.port to another one, api.host to an address that this machine has, or api.port to off",
   EADDRNOTAVAIL: "this machine has no such address: set listen.host to one it has, or to 0.0.0.0",
   EACCES: "the user that runs the pool may not do that: look at the owner and the mode of the file, or take a port over 1023",
   ENOSPC: "the disk is full: make room, then start the pool again",

@@ -34,6 +34,8 @@ import {
   tentativeRounds,
 } from "../ledger/index.js";
 import { type Parent, type RetiredScript, ShareJudge } from "../work/index.js";
+import { openApi } from "./api/open.js";
+import type { PoolView } from "./api/view.js";
 import type { Config } from "./config/index.js";
 import { MoneyDesk } from "./money.js";
 import { openNodes } from "./nodes.js";
@@ -95,6 +97,10 @@ export class Pool {
       readonly splits: SplitBook;
     },
     stops: (() => Promise<void> | void)[],
+    /** What the API shows of this pool. */
+    readonly view: PoolView,
+    /** Where the API listens; undefined when it is off. */
+    readonly apiAddress: { readonly host: string; readonly port: number } | undefined,
   ) {
     this.#stops = stops;
   }
@@ -120,6 +126,7 @@ export class Pool {
 
   /** Stops in good order: no new shares, those under way committed and answered, found blocks kept, database last. */
   async close(): Promise<void> {
+    this.view.drain();
     for (const stop of this.#stops.splice(0).reverse()) await stop();
   }
 }
@@ -149,12 +156,16 @@ async function assemble(
   const { log, now, signal } = modules;
   const { network, pool: settings } = config;
   const metrics = new Registry();
+  // First and last: it tells what the others wait for.
+  const { view, address: apiAddress } = await openApi(config, { log, metrics, now, stops });
 
   log.info({ database: "url" in config.database ? "own server" : "embedded" }, "opening the books");
   const database = await openDatabase(config.database, { log });
   stops.push(() => database.close());
-  const shareLog = await ShareLog.open(database, { operatorScript: settings.payoutScript });
+  const shareLog = await ShareLog.open(database, { operatorScript: settings.payoutScript, metrics });
   stops.push(() => shareLog.close());
+  const blocks = new Blocks(database, now, { scheme: config.scheme, feePpm: config.pool.feePpm });
+  view.showBooks({ database, shareLog, blocks });
 
   const clients = openNodes(config);
   for (const { client } of clients) stops.push(() => client.close());
@@ -169,6 +180,7 @@ async function assemble(
     { node: nodes, log, metrics, now },
   );
   nodes.onChange(() => chain.poke());
+  view.showChain({ chain, nodes });
   const desk = await MoneyDesk.open(config, {
     ...{ database, shareLog, node: nodes.view(), access: () => nodes.followed.access, chain, log, metrics, now, stops },
     ...(modules.fallenBackMs !== undefined && { fallenBackMs: modules.fallenBackMs }),
@@ -192,7 +204,6 @@ async function assemble(
     if (parent?.state === "tip" || parent?.state === "stale") decideRound(parent, shareLog, log);
   }
 
-  const blocks = new Blocks(database, now, { scheme: config.scheme, feePpm: config.pool.feePpm });
   const submitter = new BlockSubmitter(
     // Beside the keys: the one folder that every pool has, whatever its database.
     { dataDir: dirname(config.keys.file) },
@@ -254,6 +265,7 @@ async function assemble(
   // Connections that the pool ends are nobody's evasion.
   stops.push(() => templates?.stop());
   stops.push(chain.onTip((tip) => server.newTip(tip)));
+  view.showServing({ server, splits });
   return new Pool(
     address,
     database,
@@ -264,6 +276,8 @@ async function assemble(
     book,
     { server, chain, nodes, log: shareLog, splits },
     stops,
+    view,
+    apiAddress,
   );
 }
 

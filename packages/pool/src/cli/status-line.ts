@@ -2,6 +2,7 @@
 import type { Network } from "@openprime/bitcoin";
 import { hashesPerDifficulty, hashrateText, reasonsText } from "./figures.js";
 import type { Pool } from "./pool.js";
+import { shareCounts } from "./share-counts.js";
 
 /** What {@link StatusLine} reads of a pool. */
 export type WatchedPool = Pick<Pool, "status" | "metrics">;
@@ -30,7 +31,7 @@ export interface StatusFields {
 
 export class StatusLine {
   #accepted = 0;
-  #refused = new Map<string, number>();
+  #refused: Readonly<Record<string, number>> = {};
 
   constructor(
     private readonly pool: WatchedPool,
@@ -60,21 +61,16 @@ export class StatusLine {
 
   /** What the counters have gained since they were last read. */
   async #shares(): Promise<{ accepted: number; byReason: Record<number, number> }> {
-    const counter = await this.pool.metrics.getSingleMetric("openprime_shares_total")?.get();
-    let total = 0;
+    const { accepted, tentative, refusedByReason } = await shareCounts(this.pool.metrics);
     const byReason: Record<number, number> = {};
-    for (const { labels, value } of counter?.values ?? []) {
-      if (labels.result !== "refused") {
-        total += value;
-        continue;
-      }
-      const reason = String(labels.reason);
-      const gained = value - (this.#refused.get(reason) ?? 0);
-      this.#refused.set(reason, value);
+    for (const [reason, value] of Object.entries(refusedByReason)) {
+      const gained = value - (this.#refused[reason] ?? 0);
       if (gained > 0) byReason[Number(reason)] = gained;
     }
-    const accepted = total - this.#accepted;
+    this.#refused = refusedByReason;
+    const total = accepted + tentative;
+    const gained = total - this.#accepted;
     this.#accepted = total;
-    return { accepted, byReason };
+    return { accepted: gained, byReason };
   }
 }

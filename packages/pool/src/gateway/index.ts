@@ -5,5 +5,5 @@ export { DEFAULT_LIMITS, type GatewayLimits, GatewayOptionsError, type GatewaySe
 export type { PoolLongTermKeys } from "./pool-keys.js";
 export type { BlockSink, CommitOutcome, Judge, OpenedSession, SessionStore, ShareSink, SplitSource } from "./ports.js";
 export { SourceError, type SourceErrorCode } from "./questions.js";
-export { GatewayServer, type GatewayServerModules, type GatewaySnapshot } from "./server.js";
+export { GatewayServer, type GatewayServerModules, type GatewaySnapshot, type GatewayTotals } from "./server.js";
 export type { WorkerSnapshot } from "./session-stats.js";

@@ -71,6 +71,13 @@ export interface GatewaySnapshot {
   readonly workers: readonly WorkerSnapshot[];
 }
 
+export interface GatewayTotals {
+  readonly gateways: number;
+  readonly workers: number;
+  /** Over the last minutes, in units of the network's difficulty one. */
+  readonly weightPerSecond: number;
+}
+
 const TOP_WORKERS = 10;
 /** Lines a minute and kind that strangers can cause. */
 const WARNINGS_PER_MINUTE = 20;
@@ -185,15 +192,34 @@ export class GatewayServer {
     clearInterval(this.#sweeper);
   }
 
-  /** The gateways that are connected now. */
-  snapshot(): GatewaySnapshot[] {
+  /** The gateways that are connected now. @param most where they are more, those with the most recent work, the first first */
+  snapshot(most = Number.POSITIVE_INFINITY): GatewaySnapshot[] {
     const now = this.modules.now();
     const rows: GatewaySnapshot[] = [];
-    for (const session of this.#registry.sessions()) {
+    let sessions = [...this.#registry.sessions()].filter(({ attached }) => attached.size > 0);
+    if (sessions.length > most) {
+      const weights = new Map(sessions.map((session) => [session, session.stats.recent(now).weight]));
+      sessions = sessions.sort((a, b) => (weights.get(b) ?? 0) - (weights.get(a) ?? 0)).slice(0, most);
+    }
+    for (const session of sessions) {
       const row = snapshotOf(session, now, this.#monotonic());
       if (row !== undefined) rows.push(row);
     }
     return rows;
+  }
+
+  /** What all gateways that are connected and have proved themselves come to. */
+  totals(): GatewayTotals {
+    const now = this.modules.now();
+    const totals = { gateways: 0, workers: 0, weightPerSecond: 0 };
+    for (const { active, stats } of this.#registry.sessions()) {
+      if (active === undefined) continue;
+      const { weight, seconds } = stats.recent(now);
+      totals.gateways += 1;
+      totals.workers += stats.workerCount;
+      totals.weightPerSecond += weight / seconds;
+    }
+    return totals;
   }
 
   /**

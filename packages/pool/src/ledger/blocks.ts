@@ -1,7 +1,7 @@
 /** Found blocks: recorded before they are submitted, with what became of them. */
 import { bigintClaim, integerClaim } from "./claims.js";
 import type { Database } from "./database.js";
-import { FIND_BLOCK, RECENT_BLOCKS, RECORD_BLOCK, SET_OUTCOME } from "./queries/blocks.js";
+import { COUNT_BLOCKS, FIND_BLOCK, RECENT_BLOCKS, RECORD_BLOCK, SET_OUTCOME } from "./queries/blocks.js";
 import { FIND_ACCOUNTS, INSERT_ACCOUNTS } from "./queries/directory.js";
 import { schemeText, type Terms } from "./stored-scheme.js";
 import type { RecordedBlock } from "./types.js";
@@ -105,6 +105,12 @@ export class Blocks {
   async recent(count: number): Promise<BlockRecord[]> {
     const { rows } = await this.#database.pool.query<BlockRow>(RECENT_BLOCKS, [count]);
     return rows.map(record);
+  }
+
+  /** All that were ever recorded, and those of them that a node took. */
+  async counts(): Promise<{ readonly found: number; readonly accepted: number }> {
+    const { rows } = await this.#database.pool.query<{ found: number; accepted: number }>(COUNT_BLOCKS);
+    return rows[0] ?? { found: 0, accepted: 0 };
   }
 
   /** The finder's account, made when it has no share yet: the share that finds a block may be its first. */

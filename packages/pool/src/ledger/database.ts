@@ -96,6 +96,11 @@ export class Database extends EventEmitter<DatabaseEvents> {
     return this.#epoch;
   }
 
+  /** Whether the pool lock is ours now: false while the server is away, and for good when another pool has it. */
+  get held(): boolean {
+    return this.#lock !== undefined && this.#fatal === undefined && !this.#closed;
+  }
+
   /** For reading and for small writes outside of the log. */
   get pool(): pg.Pool {
     if (this.#pool === undefined) throw new LedgerError("ledger.closed", "the database is not open");

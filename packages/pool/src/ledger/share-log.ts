@@ -10,6 +10,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { SchemeOptions } from "@openprime/rewards";
 import pg, { type Client } from "pg";
+import type { Registry } from "prom-client";
 import { byteas, int4s } from "./columns.js";
 import { type Database, FIRST_BACKOFF_MS, LAST_BACKOFF_MS } from "./database.js";
 import { type Account, Directory } from "./directory.js";
@@ -33,6 +34,7 @@ import {
   VOIDS_AFTER,
 } from "./queries/shares.js";
 import { passes } from "./retry.js";
+import { ShareLogMetrics } from "./share-log-metrics.js";
 import type { AppendOutcome, BlockWorth, LogFollower, LoggedShare, OfferedSplit } from "./types.js";
 
 export interface ShareLogOptions {
@@ -46,6 +48,7 @@ export interface ShareLogOptions {
   readonly maxBatch?: number;
   /** How long a batch may take before no split is taken any more, milliseconds: the database hangs. Default 10,000. */
   readonly splitPatienceMs?: number;
+  readonly metrics?: Registry;
 }
 
 /** `running`; `waiting` for the database to come back; `failed` for good (another pool writes); `closed`. */
@@ -64,14 +67,18 @@ export interface StoredSplit extends OfferedSplit {
   readonly offeredAt: number;
 }
 
-interface ShareEntry extends ShareRow {
+interface Queued {
+  /** Steady clock, milliseconds. */
+  readonly queuedAt: number;
+}
+interface ShareEntry extends ShareRow, Queued {
   readonly kind: "share";
   readonly done: (outcome: AppendOutcome) => void;
   round: number;
   account: Account | undefined;
   worker: number;
 }
-interface SplitEntry {
+interface SplitEntry extends Queued {
   readonly kind: "split";
   readonly split: StoredSplit;
 }
@@ -95,7 +102,7 @@ interface VoidRow {
   readonly fee_ppm: number;
   readonly per_share: boolean;
 }
-interface OperationEntry {
+interface OperationEntry extends Queued {
   readonly kind: "operation";
   readonly what: string;
   readonly run: (client: Client) => Promise<void>;
@@ -138,6 +145,9 @@ export class ShareLog {
   #lost = false;
   /** Since when a batch is under way; far in the future while none is. */
   #busySince = Number.POSITIVE_INFINITY;
+  /** When the oldest entry of the batch that is under way was queued. */
+  #batchQueuedAt: number | undefined;
+  readonly #metrics: ShareLogMetrics | undefined;
   #worker: Promise<void> | undefined;
   readonly #abort = new AbortController();
 
@@ -147,6 +157,7 @@ export class ShareLog {
     this.#maxBatch = options.maxBatch ?? 1000;
     this.#gatherMs = options.gatherMs ?? 8;
     this.#splitPatienceMs = options.splitPatienceMs ?? 10_000;
+    this.#metrics = options.metrics && new ShareLogMetrics(options.metrics, this);
   }
 
   /** Reads where the log stands (a first segment is opened in an empty one) and begins to write. Close it before the database. */
@@ -195,6 +206,12 @@ export class ShareLog {
     return this.#queue.length - this.#first;
   }
 
+  /** For how long the oldest entry has waited for its commit, milliseconds; 0 when none waits. */
+  get lagMs(): number {
+    const oldest = this.#batchQueuedAt ?? this.#queue[this.#first]?.queuedAt;
+    return oldest === undefined ? 0 : performance.now() - oldest;
+  }
+
   /** From now on `follower` hears of every change. Call it within an `exclusive` operation to miss nothing. */
   follow(follower: LogFollower): void {
     this.#followers.push(follower);
@@ -205,7 +222,7 @@ export class ShareLog {
    * The share and its arrays must not change afterwards.
    */
   append(share: LoggedShare, done: (outcome: AppendOutcome) => void): boolean {
-    return this.#enqueue({ kind: "share", share, done, round: 0, account: undefined, worker: 0 });
+    return this.#enqueue({ kind: "share", queuedAt: performance.now(), share, done, round: 0, account: undefined, worker: 0 });
   }
 
   /** The id that the next split must have. */
@@ -221,7 +238,7 @@ export class ShareLog {
     if (split.id !== this.#lastSplitId + 1n) throw new RangeError(`expected split ${this.#lastSplitId + 1n}, got ${split.id}`);
     // A split that is given away and then lost with the queue would make its block a stranger's: nobody gets one that can't be stored soon.
     if (this.#lost || this.#state === "waiting" || performance.now() - this.#busySince > this.#splitPatienceMs) return false;
-    if (!this.#enqueue({ kind: "split", split })) return false;
+    if (!this.#enqueue({ kind: "split", queuedAt: performance.now(), split })) return false;
     this.#lastSplitId = split.id;
     return true;
   }
@@ -234,7 +251,7 @@ export class ShareLog {
     return new Promise((resolve, reject) => {
       const run = async (client: Client) => resolve(await work(client));
       // Operations are few and must not be lost to a crowd of shares: the bound does not count for them.
-      if (!this.#enqueue({ kind: "operation", what, run, fail: reject }, true))
+      if (!this.#enqueue({ kind: "operation", queuedAt: performance.now(), what, run, fail: reject }, true))
         reject(new LedgerError("ledger.closed", `the share log is ${this.#state}: ${what}`));
     });
   }
@@ -366,7 +383,10 @@ export class ShareLog {
       if (wait > 0 && this.waiting < this.#maxBatch && !this.#closing) await sleep(wait);
       this.#lastStart = performance.now();
       this.#busySince = this.#lastStart;
-      await this.#settle(this.#take());
+      const batch = this.#take();
+      this.#batchQueuedAt = batch[0]?.queuedAt;
+      await this.#settle(batch);
+      this.#batchQueuedAt = undefined;
       this.#busySince = Number.POSITIVE_INFINITY;
     }
     this.#database.off("fatal", this.#fail);
@@ -431,6 +451,7 @@ export class ShareLog {
         if (refused || error instanceof LedgerError || this.#abort.signal.aborted) return this.#refuse(batch, error);
         if (this.#state === "running") {
           this.#state = "waiting";
+          this.#metrics?.interrupted();
           this.#database.log.warn(
             { error: (error as Error).message, waiting: this.waiting + batch.length },
             "the share log waits for the database",
@@ -542,6 +563,7 @@ export class ShareLog {
     this.#head += BigInt(shares.length);
     const perShare = worthOf(this.#tip) !== undefined;
     const committed = (index: number) => places === "all" || places.has(index + 1);
+    this.#metrics?.committed(shares.length, places === "all" ? shares.length : places.size, (performance.now() - this.#busySince) / 1000);
     for (const [index, { share, account }] of shares.entries()) {
       if (!committed(index)) continue;
       this.#tell((follower) => follower.shareCommitted(this.#segment, (account as Account).id, share.weight, share.feePpm, perShare));
@@ -568,6 +590,7 @@ export class ShareLog {
 
   #refuse(batch: readonly Entry[], error: unknown): void {
     this.#database.log.error({ error: (error as Error).message, entries: batch.length }, "the database refused entries of the share log");
+    this.#metrics?.failed(batch.filter(({ kind }) => kind === "share").length);
     for (const entry of batch) {
       if (entry.kind === "share") this.#call(() => entry.done("failed"));
       else if (entry.kind === "operation") entry.fail(error);

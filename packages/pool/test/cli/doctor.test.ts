@@ -6,12 +6,15 @@ import { generateSessionKeys, loadCrypto, PoolChannel } from "@openprime/datum";
 import pg from "pg";
 import { describe, expect, it } from "vitest";
 import { resolveConfig } from "../../src/cli/config/index.js";
+import { checkApi } from "../../src/cli/doctor/api.js";
 import { doctor } from "../../src/cli/doctor/doctor.js";
 import { checkListener } from "../../src/cli/doctor/listener.js";
 import { checkClock, checkCrypto, checkDisk, checkNodeVersion, checkProver, checkPublished } from "../../src/cli/doctor/machine.js";
 import { type Check, checkLines } from "../../src/cli/doctor/report.js";
 import { checkBitcoinNode, checkBitcoinNodes, checkDatabase, checkZmq, serverVerdict } from "../../src/cli/doctor/services.js";
+import { WHAT_TO_DO } from "../../src/cli/errors.js";
 import { createKeyFile, type PoolKey } from "../../src/cli/keys.js";
+import { startApi } from "../api/support.js";
 import { ADDRESS, capture, closedPort, folder, listening } from "./support.js";
 
 const crypto = await loadCrypto();
@@ -148,6 +151,24 @@ describe("checkListener", () => {
     const ours = await listening(pool);
     const check = await checkListener({ host: "127.0.0.1", port: ours }, publicKey, crypto);
     expect(check).toEqual({ name: "listen", status: "OK", message: `this pool is running: 127.0.0.1 port ${ours} answers with its key` });
+  });
+});
+
+describe("checkApi", () => {
+  it("takes a free port, and none", async () => {
+    expect(await checkApi({ host: "127.0.0.1", port: await closedPort(), names: [] })).toMatchObject({ status: "OK" });
+    expect(await checkApi({ host: "127.0.0.1", port: undefined, names: [] })).toMatchObject({ status: "OK" });
+    expect(await checkApi({ host: "192.0.2.1", port: 0, names: [] })).toMatchObject({ status: "FAIL", todo: WHAT_TO_DO.apiListen });
+  });
+
+  it("tells a running pool's API from another program on the port", async () => {
+    const { port } = await startApi();
+    expect(await checkApi({ host: "127.0.0.1", port, names: [] })).toMatchObject({
+      status: "OK",
+      message: expect.stringContaining("running"),
+    });
+    const other = await listening(createHttpServer((_, response) => response.end('{"status":"ok"}')));
+    expect(await checkApi({ host: "127.0.0.1", port: other, names: [] })).toMatchObject({ status: "FAIL" });
   });
 });
 
@@ -302,7 +323,7 @@ describe("openprime doctor", () => {
     writeFileSync(
       config,
       `pool: { payoutAddress: ${ADDRESS} }\nlisten: { host: 127.0.0.1, port: ${listenPort} }\n` +
-        `node: { url: "http://127.0.0.1:${nodePort}" }\ndatabase: { url: "postgresql://127.0.0.1:${databasePort}/x" }\n`,
+        `api: { port: 0 }\nnode: { url: "http://127.0.0.1:${nodePort}" }\ndatabase: { url: "postgresql://127.0.0.1:${databasePort}/x" }\n`,
       { mode: 0o600 },
     );
     const io = capture();
@@ -318,7 +339,10 @@ describe("openprime doctor", () => {
     keyIn(dir);
     const { node: fake } = await node({ getblockchaininfo: { ...CHAIN, mediantime: 1 } });
     const config = join(dir, "openprime.yaml");
-    writeFileSync(config, `pool: { payoutAddress: ${ADDRESS} }\nlisten: { host: 127.0.0.1, port: 0 }\nnode: { url: "${fake.url}" }\n`);
+    writeFileSync(
+      config,
+      `pool: { payoutAddress: ${ADDRESS} }\nlisten: { host: 127.0.0.1, port: 0 }\napi: { port: 0 }\nnode: { url: "${fake.url}" }\n`,
+    );
     const io = capture();
     const code = await doctor({ config, json: true }, {}, io);
     const { checks } = JSON.parse(io.out()) as { checks: Check[] };

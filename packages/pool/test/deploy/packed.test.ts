@@ -26,7 +26,7 @@ test("a packed pool is installed into an empty folder, and has its version, init
   }
   expect(installed.code, installed.err).toBe(0);
   const program = join(home, "node_modules", ".bin", "openprime");
-  const env = { OPENPRIME_LISTEN_PORT: "0", OPENPRIME_NODE_COOKIE_FILE: join(home, "no-cookie") };
+  const env = { OPENPRIME_LISTEN_PORT: "0", OPENPRIME_API_PORT: "0", OPENPRIME_NODE_COOKIE_FILE: join(home, "no-cookie") };
   const openprime = (...args: string[]) => runProgram(program, args, home, env);
 
   expect(openprime("--version").out).toBe(`${version()}\n`);

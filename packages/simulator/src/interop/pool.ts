@@ -41,6 +41,7 @@ async function writePoolConfig(pool: Command, dir: string, settings: { readonly 
     pool: { payoutAddress, tag: "OpenPrime interop", minimumDifficulty: 1 },
     keys: { file: "openprime.keys.json" },
     node: { ...settings.node.pools, ...(zmq !== undefined && { zmqHashblock: zmq, zmqRawtx: zmq, zmqSequence: zmq }) },
+    api: { port: "off" },
     log: { format: "json" },
   };
   // YAML takes JSON as it is.

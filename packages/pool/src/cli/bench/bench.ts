@@ -160,6 +160,7 @@ function openPool(dir: string, node: RegtestNode, modules: Pick<PoolModules, "cr
       split: { threshold: SMALL_THRESHOLD },
       // The load's jobs have branches and no transactions behind them.
       templates: { check: "off" },
+      api: { port: "off" },
     },
     dir,
   );

@@ -101,6 +101,13 @@ export interface Config {
   readonly publish: { readonly dir: string };
   /** Signing keys of gateways that relay others' work, lower-case hex. */
   readonly relays: readonly string[];
+  readonly api: {
+    readonly host: string;
+    /** Undefined: there is none. */
+    readonly port: number | undefined;
+    /** Names besides localhost by which it may be called, lower case. */
+    readonly names: readonly string[];
+  };
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "text" | "json" };
   /** What is allowed but unwise, one sentence each. */
   readonly warnings: readonly string[];
@@ -312,6 +319,11 @@ function assemble(
     },
     publish: { dir: path(complete["publish.dir"]) },
     relays: values["relays.keys"]?.toLowerCase().match(/[0-9a-f]{64}/g) ?? [],
+    api: {
+      host: complete["api.host"],
+      port: complete["api.port"] === "off" ? undefined : complete["api.port"],
+      names: values["api.names"]?.toLowerCase().match(/[^\s,]+/g) ?? [],
+    },
     log: { level: complete["log.level"], format: complete["log.format"] },
     warnings:
       tagBytes.length > 30

@@ -312,6 +312,21 @@ export const SETTINGS = {
     allowed: "public signing keys of gateways, 64 hex digits each, with spaces or commas between them",
     about: "Gateways that relay the work of others (miners without a gateway of their own): their shares pay pool.relayedFeePercent.",
   }),
+  "api.host": setting(z.string().regex(/^[0-9a-zA-Z.:_-]{1,253}$/), {
+    allowed: "an address of this machine, such as 127.0.0.1, ::1 or 0.0.0.0 (all of IPv4)",
+    about: "Address of the HTTP API: metrics, health and status, for you and not for the public.",
+    fallback: "127.0.0.1",
+  }),
+  "api.port": setting(z.union([z.literal("off"), whole(0, 65535)]), {
+    allowed: "a port number from 1 to 65535, 0 for any free port, or off",
+    about: "TCP port of the HTTP API.",
+    fallback: 28916,
+  }),
+  "api.names": setting(z.string().regex(/^\s*[0-9a-zA-Z._-]{1,253}([\s,]+[0-9a-zA-Z._-]{1,253})*\s*$/), {
+    allowed: "host names with spaces or commas between them",
+    about:
+      "Names by which the HTTP API may be called, besides localhost and IP addresses. Others are refused, so that no web page can reach it through your browser.",
+  }),
   "log.level": setting(z.enum(["trace", "debug", "info", "warn", "error"]), {
     allowed: "trace, debug, info, warn or error",
     about: "Least weight of a line that is logged. Accepted shares are logged one by one at debug.",
@@ -349,6 +364,7 @@ export const SECTIONS = {
   templates: "The transactions behind the work.",
   publish: "What anyone may recompute.",
   relays: "Gateways with many miners behind them.",
+  api: "The HTTP API, by which you and your monitoring see the pool.",
   log: "What is logged, to stderr.",
 } as const;
 

@@ -5,6 +5,7 @@ import { type Config, ConfigError, type Environment, loadConfig } from "../confi
 import { CliError } from "../errors.js";
 import type { CommandIo } from "../io.js";
 import { readKeys, standingKeys } from "../keys.js";
+import { checkApi } from "./api.js";
 import { checkListener } from "./listener.js";
 import { checkClock, checkCrypto, checkDisk, checkNodeVersion, checkProver, checkPublished } from "./machine.js";
 import { type Check, checkLines, fail, ok, warn } from "./report.js";
@@ -70,7 +71,7 @@ async function checkAround(config: Config, add: (...found: Check[]) => void, io:
     if (!(error instanceof CliError)) throw error;
     add(fail("keys", error.message, error.todo));
   }
-  add(await checkListener(config.listen, publicKey, crypto));
+  add(await checkListener(config.listen, publicKey, crypto), await checkApi(config.api));
   io.stderr.write("asking the database and the node\n");
   add(await checkDatabase(config.database));
   if ("embedded" in config.database) add(await checkDisk(config.database.embedded.dataDir));

@@ -2,6 +2,7 @@
 import { randomInt } from "node:crypto";
 import { connect, createServer, type Socket } from "node:net";
 import { type DatumCrypto, decodePublicKey, GatewayChannel, generateSessionKeys, longTermKeysFromSeeds } from "@openprime/datum";
+import { reachableHost } from "../api/url.js";
 import { codeOf, messageOf, todoOf } from "../errors.js";
 import { type Check, fail, ok } from "./report.js";
 
@@ -32,15 +33,13 @@ export async function checkListener(listener: Listener, publicKey: string | unde
 }
 
 /** @returns the error, undefined when listening worked */
-function tryListen({ host, port }: Listener): Promise<unknown> {
+export function tryListen({ host, port }: Listener): Promise<unknown> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once("error", resolve);
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }
-
-const WILDCARDS: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
 /**
  * The doctor's identity as a gateway, known to everybody and the same for ever: a pool remembers each gateway that greets it, so all visits of all
@@ -59,7 +58,7 @@ function answersWithKey({ host, port }: Listener, publicKey: string, crypto: Dat
     nk: randomInt(2 ** 32),
   });
   return new Promise((resolve) => {
-    const socket: Socket = connect({ host: WILDCARDS[host] ?? host, port, timeout: TIMEOUT_MS });
+    const socket: Socket = connect({ host: reachableHost(host), port, timeout: TIMEOUT_MS });
     const end = (answer: boolean): void => {
       clearTimeout(timer);
       socket.destroy();

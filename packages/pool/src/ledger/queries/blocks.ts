@@ -23,3 +23,5 @@ const COLUMNS =
 export const FIND_BLOCK = `SELECT ${COLUMNS} FROM blocks WHERE hash = $1`;
 
 export const RECENT_BLOCKS = `SELECT ${COLUMNS} FROM blocks ORDER BY id DESC LIMIT $1`;
+
+export const COUNT_BLOCKS = "SELECT count(*)::int AS found, count(*) FILTER (WHERE status = 'accepted')::int AS accepted FROM blocks";

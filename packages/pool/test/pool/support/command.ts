@@ -26,7 +26,7 @@ export class Command {
     // Nothing of the tester's own pool may reach this one.
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("OPENPRIME_"));
     const child = spawn(process.execPath, [OPENPRIME, ...args], {
-      env: { ...Object.fromEntries(inherited), OPENPRIME_LOG_FORMAT: "json", ...env },
+      env: { ...Object.fromEntries(inherited), OPENPRIME_LOG_FORMAT: "json", OPENPRIME_API_PORT: "0", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#child = child;

@@ -55,6 +55,7 @@ export class PoolHome {
         // Judged in templates.test.ts and cut-off-gateway.test.ts: elsewhere a share is to be accepted at once.
         templates: { check: "off", ...settings.templates },
         limits: { coinbaserPerMinute: 6000, ...settings.limits },
+        api: { port: 0, ...settings.api },
       },
       this.#dir,
     );

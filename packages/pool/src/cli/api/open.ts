@@ -1,0 +1,53 @@
+/** The API of a pool, put together: it is there before anything else is, and tells what the others wait for. */
+import { dirname, join } from "node:path";
+import type { Logger } from "pino";
+import { Gauge, type Registry } from "prom-client";
+import { ApiServer, watchFolders, watchProcess } from "../../api/index.js";
+import type { Config } from "../config/index.js";
+import { version } from "../version.js";
+import { PoolView } from "./view.js";
+
+export interface ApiParts {
+  readonly log: Logger;
+  readonly metrics: Registry;
+  /** Pool clock, milliseconds. */
+  readonly now: () => number;
+  /** What must be ended, in the order in which it was begun. */
+  readonly stops: (() => Promise<void> | void)[];
+}
+
+export interface OpenApi {
+  readonly view: PoolView;
+  /** Undefined when it is turned off. */
+  readonly address: { readonly host: string; readonly port: number } | undefined;
+}
+
+/** @throws ApiListenError */
+export async function openApi(config: Config, { log, metrics, now, stops }: ApiParts): Promise<OpenApi> {
+  const { network, scheme, api } = config;
+  const view = new PoolView(network, metrics, now);
+  watchProcess(metrics, { version: version(), network: network.name, scheme: scheme.name, node: process.version });
+  watchFolders(metrics, dataFolders(config));
+  new Gauge({
+    name: "openprime_hashrate_hashes_per_second",
+    help: "Hash rate of all connected gateways over the last minutes, as their accepted shares tell it.",
+    registers: [metrics],
+    collect() {
+      this.set(view.hashrate());
+    },
+  });
+  if (api.port === undefined) return { view, address: undefined };
+  const sources = { metrics: () => metrics.metrics(), readiness: () => view.readiness(), status: () => view.status() };
+  const server = await ApiServer.start({ host: api.host, port: api.port, names: api.names }, { sources, log, metrics });
+  stops.push(() => server.close());
+  return { view, address: server.address };
+}
+
+/** Folders that the pool writes to, by what they hold. */
+function dataFolders({ database, publish, keys }: Config): Record<string, string> {
+  return {
+    blocks: join(dirname(keys.file), "blocks"),
+    published: publish.dir,
+    ...("embedded" in database && { books: database.embedded.dataDir }),
+  };
+}
