@@ -114,15 +114,15 @@ function encodeCoinbaser(message: CoinbaserResponse): Uint8Array {
   checkU64(value, "a value");
   check(Number.isInteger(coinbaserId) && coinbaserId >= 1 && coinbaserId <= 255, "a coinbaser id from 1 to 255", coinbaserId);
   check(outputs.length <= MAX_COINBASER_OUTPUTS, `at most ${MAX_COINBASER_OUTPUTS} outputs`, outputs.length);
-  const blob = new Writer().u8(coinbaserId);
+  const blobBytes = outputs.reduce((bytes, { script }) => bytes + 9 + script.length, 1);
+  check(blobBytes <= MAX_COINBASER_BLOB_BYTES, `a coinbaser blob of at most ${MAX_COINBASER_BLOB_BYTES} bytes`, blobBytes);
+  const writer = new Writer(13 + blobBytes).u8(0x11).u64(value).u32(blobBytes).u8(coinbaserId);
   for (const output of outputs) {
     checkU64(output.value, "an output's value");
     checkLength(output.script, 2, MAX_SCRIPT_BYTES, "an output's script");
-    blob.u64(output.value).u8(output.script.length).bytes(output.script);
+    writer.u64(output.value).u8(output.script.length).bytes(output.script);
   }
-  const bytes = blob.finish();
-  checkLength(bytes, 1, MAX_COINBASER_BLOB_BYTES, "a coinbaser blob");
-  return new Writer().u8(0x11).u64(value).u32(bytes.length).bytes(bytes).finish();
+  return writer.finish();
 }
 
 function decodeCoinbaser(reader: Reader): CoinbaserResponse {

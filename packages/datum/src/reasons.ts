@@ -8,7 +8,7 @@ export const REJECT_REASONS = {
   badUsername: { code: 14, text: "The username is no address of this network, optionally followed by a dot and a worker's name." },
   badCoinbaserId: { code: 15, text: "The job names a split that the pool did not give for its value and previous block." },
   badMerkleCount: { code: 16, text: "The number of merkle branches does not fit the number of transactions." },
-  coinbaseTooLarge: { code: 17, text: "The coinbase is larger than its kind may be." },
+  coinbaseTooLarge: { code: 17, text: "The coinbase is larger than its kind may be, or makes a block of its job too heavy." },
   coinbaseMissing: { code: 18, text: "That coinbase of the job was never sent on this connection." },
   targetMismatch: { code: 19, text: "The target byte is not where the coinbase has it, or its placeholder is not 0xFF." },
   topWordNotZero: { code: 20, text: "The hash does not begin with 32 zero bits." },

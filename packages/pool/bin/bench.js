@@ -1,4 +1,4 @@
-// `npm run bench`: measures, prints, asserts nothing.
+// `npm run bench [-- shares|splits|mempool]`: measures, prints, asserts nothing.
 import { bench } from "../dist/cli/bench/bench.js";
 
-await bench((line) => process.stdout.write(`${line}\n`));
+await bench(process.argv.slice(2), (line) => process.stdout.write(`${line}\n`));

@@ -364,14 +364,14 @@ export class SplitBook implements LogFollower {
     return new Shortfalls({
       accounts,
       balances: view?.balances,
-      floor: (account, earns) => {
+      terms: (account, earns) => {
         const payee = this.#payee(account);
         if (payee === undefined) return undefined;
         const least = payee.dustLimit > dust ? payee.dustLimit : dust;
         const lastEarned = earns ? undefined : view?.balances.get(account)?.lastEarned;
         const inactive = lastEarned !== undefined && own.height + 1 - lastEarned >= inactiveBlocks;
         const wanted = inactive ? dust : (own.threshold(account) ?? threshold);
-        return wanted > least ? wanted : least;
+        return { floor: wanted > least ? wanted : least, payee };
       },
     });
   }

@@ -4,12 +4,14 @@ import type { SplitOutput } from "./types.js";
 /** Satoshis u64 LE · script length u8 · script, for each output. */
 export function packOutputs(outputs: readonly SplitOutput[]): Buffer {
   const bytes = Buffer.allocUnsafe(outputs.reduce((size, { script }) => size + 9 + script.length, 0));
+  // Buffer's own way to write a bigint takes several times as long, and a thousand gateways ask at once.
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let at = 0;
   for (const { value, script } of outputs) {
-    at = bytes.writeBigUInt64LE(value, at);
-    at = bytes.writeUInt8(script.length, at);
-    bytes.set(script, at);
-    at += script.length;
+    view.setBigUint64(at, value, true);
+    bytes[at + 8] = script.length;
+    bytes.set(script, at + 9);
+    at += 9 + script.length;
   }
   return bytes;
 }

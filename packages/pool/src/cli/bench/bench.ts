@@ -50,12 +50,22 @@ interface Line {
   readonly rooms: RoomShares;
 }
 
-export async function bench(say: (line: string) => void): Promise<void> {
+const PARTS = { shares: benchShares, splits: benchCrowd, mempool: benchMempool };
+
+/**
+ * Measures and tells.
+ *
+ * @param names parts to run: shares, splits, mempool; all of them when empty
+ * @throws Error for a name that no part has
+ */
+export async function bench(names: readonly string[], say: (line: string) => void): Promise<void> {
+  const parts = Object.entries(PARTS).filter(([name]) => names.length === 0 || names.includes(name));
+  const unknown = names.filter((name) => !(name in PARTS));
+  if (unknown.length > 0) throw new Error(`bench: expected ${Object.keys(PARTS).join(", ")}, got ${unknown.join(", ")}`);
   const dir = mkdtempSync(join(tmpdir(), "openprime-bench-"));
   try {
-    await benchShares(dir, say);
-    await benchCrowd(dir, say);
-    await benchMempool(say);
+    say(`OpenPrime bench: Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}`);
+    for (const [, part] of parts) await part(dir, say);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -64,7 +74,6 @@ export async function bench(say: (line: string) => void): Promise<void> {
 async function benchShares(dir: string, say: (line: string) => void): Promise<void> {
   const stops: (() => Promise<void>)[] = [];
   try {
-    say(`OpenPrime bench: Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model ?? "unknown processor"}`);
     const node = await RegtestNode.start({ bits: HARD_BITS });
     stops.push(() => node.stop());
     const crypto = await loadCrypto();
@@ -136,7 +145,7 @@ async function benchCrowd(dir: string, say: (line: string) => void): Promise<voi
 }
 
 /** A job's transactions found in the mempool's own thread, while this one judges shares. */
-async function benchMempool(say: (line: string) => void): Promise<void> {
+async function benchMempool(_dir: string, say: (line: string) => void): Promise<void> {
   const figures = await measureMempool(MEMPOOL_TRANSACTIONS, JOB_TRANSACTIONS);
   say(
     `${JOB_TRANSACTIONS} short ids in a mempool of ${MEMPOOL_TRANSACTIONS}: ${figures.median.toFixed(1)} ms of one core (median of keys), ` +
