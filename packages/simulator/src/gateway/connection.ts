@@ -14,6 +14,8 @@ import {
 export interface ConnectionOptions {
   readonly host: string;
   readonly port: number;
+  /** Where it calls from; the system chooses otherwise. */
+  readonly localAddress?: string;
   readonly poolPublicKey: PoolPublicKey;
   readonly crypto: DatumCrypto;
   /** The gateway's identity; kept across its connections. */
@@ -61,7 +63,8 @@ export class PoolConnection {
       version: options.version,
       nk: randomBytes(4).readUInt32LE(),
     });
-    this.#socket = createConnection({ host: options.host, port: options.port, noDelay: true });
+    const { host, port, localAddress } = options;
+    this.#socket = createConnection({ host, port, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
     this.#socket.on("connect", () => this.#socket.write(this.#channel.hello()));
     this.#socket.on("data", (chunk) => this.#receive(chunk));
     this.#socket.on("error", (error) => this.close(error.message));
