@@ -43,8 +43,10 @@ export class MinimumController {
   constructor(
     private readonly bounds: MinimumBounds,
     now: number,
+    /** log2 of the minimum to begin with. */
+    targetByte = bounds.floor,
   ) {
-    this.#targetByte = bounds.floor;
+    this.#targetByte = targetByte;
     this.#begin(now);
   }
 

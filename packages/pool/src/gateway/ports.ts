@@ -1,6 +1,6 @@
 /** What the listener asks of the rooms around it: plain values in and out, implemented by `ledger` and `chain`, wired by `cli`. */
 import type { Share } from "@openprime/datum";
-import type { BlockCandidate, JudgedShare, OfferedSplit, Verdict, WorkSession } from "../work/index.js";
+import type { BlockCandidate, JudgedShare, OfferedSplit, RestoredWork, SavedWork, Verdict, WorkSession } from "../work/index.js";
 
 /** What became of a share that was handed to the log. */
 export type CommitOutcome = "committed" | "duplicate" | "failed";
@@ -41,11 +41,20 @@ export interface OpenedSession {
   readonly primeId: number;
   /** Recent splits, so that work from before a restart keeps its payees. */
   readonly splits: readonly OfferedSplit[];
+  /** What was saved of its work last, and when (milliseconds, pool clock). */
+  readonly work?: { readonly savedAt: number; readonly restored: RestoredWork } | undefined;
 }
 
-/** Finds or creates the session of a gateway's long-term key. */
+export interface SavedSession {
+  readonly id: bigint;
+  readonly work: SavedWork;
+}
+
 export interface SessionStore {
+  /** Finds or creates the session of a gateway's long-term key. */
   open(gatewayKey: Uint8Array, version: string): Promise<OpenedSession>;
+  /** Keeps the work of these sessions over a restart; what was saved of them before is replaced. */
+  save(sessions: readonly SavedSession[]): Promise<void>;
 }
 
 /** The judge of shares, as the listener uses it (`work`'s ShareJudge). */

@@ -12,6 +12,7 @@ import { checkOptions, DEFAULT_LIMITS, type GatewayLimits, type GatewayServerOpt
 import { type PoolLongTermKeys, poolKeyPrefix, watchPoolKeys } from "./pool-keys.js";
 import type { BlockSink, Judge, SessionStore, ShareSink, SplitSource } from "./ports.js";
 import { SeenHellos } from "./seen-hellos.js";
+import { SessionKeeper } from "./session-keeper.js";
 import { type GatewaySession, SessionRegistry } from "./session-registry.js";
 import type { WorkerSnapshot } from "./session-stats.js";
 
@@ -87,6 +88,7 @@ export class GatewayServer {
   readonly #limits: GatewayLimits;
   readonly #server: Server;
   readonly #registry: SessionRegistry;
+  readonly #keeper: SessionKeeper;
   readonly #metrics: GatewayMetrics;
   readonly #context: ConnectionContext;
   readonly #connections = new Map<Connection, string>();
@@ -115,6 +117,7 @@ export class GatewayServer {
       monotonic,
       told: (outcome) => this.#metrics.told(outcome),
     });
+    this.#keeper = new SessionKeeper(this.#registry, modules.sessions, modules.log);
     const { crypto, longTermKeys } = modules;
     this.#metrics = new GatewayMetrics(
       modules.metrics,
@@ -190,6 +193,7 @@ export class GatewayServer {
     await listenerClosed;
     clearTimeout(timer);
     clearInterval(this.#sweeper);
+    await this.#keeper.flush();
   }
 
   /** The gateways that are connected now. @param most where they are more, those with the most recent work, the first first */
@@ -285,6 +289,7 @@ export class GatewayServer {
   #sweep(): void {
     for (const connection of this.#connections.keys()) connection.tick();
     this.#registry.sweep();
+    if (this.#closing === undefined) this.#keeper.tick();
   }
 }
 

@@ -4,7 +4,7 @@
  * A connection is attached from its handshake on, but the session is its own only from its first frame with a valid MAC: whoever replays a
  * recorded HELLO never gets that far, and the connection that was there is not disturbed.
  */
-import { type JobSlot, WorkSession } from "../work/index.js";
+import { type JobSlot, type RestoredWork, WorkSession } from "../work/index.js";
 import { type MinimumBounds, MinimumController } from "./minimum-controller.js";
 import type { GatewayLimits } from "./options.js";
 import type { OpenedSession, SessionStore } from "./ports.js";
@@ -31,6 +31,8 @@ export class GatewaySession {
   /** Every connection that gave this gateway's key in its HELLO and still stands, the latest last. */
   readonly attached = new Set<SessionConnection>();
   detachedAt = 0;
+  /** The `mark` of its work when that was saved last. */
+  savedMark: number | undefined;
   /** The block that a split was last asked for. */
   askedPrevhash: Uint8Array | undefined;
   readonly splitUse = new SplitUse();
@@ -51,6 +53,11 @@ export class GatewaySession {
   ) {
     this.source = new SessionSource({ ...modules, gatewayKey: Buffer.from(key, "hex"), connection: () => this.active });
     work.source = this.source;
+  }
+
+  /** Whether its work has changed since it was saved. One that never had a share accepted has nothing to keep. */
+  get unsaved(): boolean {
+    return this.stats.acceptedWeight > 0n && this.work.mark !== this.savedMark;
   }
 
   /** Enough of the key to tell gateways apart in a log. */
@@ -141,10 +148,13 @@ export class SessionRegistry {
     this.sweep();
   }
 
-  /** Forgets sessions left too long ago, and the longest left ones past the bound. */
+  /**
+   * Forgets sessions left too long ago, and the longest left ones past the bound; none before the books have what it must come back to. That
+   * bounds them too: without the books no new session is opened.
+   */
   sweep(): void {
     const now = this.modules.monotonic();
-    const detached = [...this.#sessions.values()].filter((session) => session.attached.size === 0);
+    const detached = [...this.#sessions.values()].filter((session) => session.attached.size === 0 && !session.unsaved);
     detached.sort((a, b) => a.detachedAt - b.detachedAt);
     detached.forEach((session, index) => {
       const tooMany = detached.length - index > this.limits.detachedSessions;
@@ -152,19 +162,31 @@ export class SessionRegistry {
     });
   }
 
+  /** A minimum is kept for as long as a session that was left stays in memory; the rest says of itself what it is for. */
+  #restored({ work }: OpenedSession, now: number): RestoredWork | undefined {
+    if (work === undefined) return undefined;
+    if (now - work.savedAt < this.limits.sessionLifeMs) return work.restored;
+    return { ...work.restored, minimum: { targetByte: this.bounds.floor, earlier: [] } };
+  }
+
   #enter(key: string, opened: OpenedSession): GatewaySession {
+    const now = this.modules.now();
     const work = new WorkSession({
       sessionId: opened.id,
       primeId: opened.primeId,
       minimumTargetByte: this.bounds.floor,
+      restored: this.#restored(opened, now),
       head: this.modules.head,
       relayed: this.modules.relays.has(key),
     });
     for (const split of opened.splits) work.addSplit(split);
+    // The bounds may have been set anew since it was saved: what was announced before is good for its time.
+    const within = Math.min(this.bounds.ceiling, Math.max(this.bounds.floor, work.minimumTargetByte));
+    if (within !== work.minimumTargetByte) work.setMinimum(within, now);
     const steady = this.modules.monotonic();
     const budget = new TokenBucket(this.limits.coinbaserBurst, this.limits.coinbaserPerSecond, steady);
-    const stats = new SessionStats(this.modules.now());
-    const minimum = new MinimumController(this.bounds, steady);
+    const stats = new SessionStats(now);
+    const minimum = new MinimumController(this.bounds, steady, within);
     const session = new GatewaySession(key, opened.id, opened.primeId, work, stats, budget, minimum, this.modules);
     session.detachedAt = steady;
     this.#sessions.set(key, session);

@@ -1,13 +1,19 @@
 /** Gateway sessions: one per long-term key, each with a prime_id that no other ever has. */
+
+import type { RestoredWork, SavedWork } from "../work/index.js";
 import type { Database } from "./database.js";
 import { LedgerError } from "./errors.js";
-import { CREATE_SESSION, RECENT_SPLITS, TOUCH_SESSION } from "./queries/sessions.js";
+import { CREATE_SESSION, FORGET_WORK, RECENT_SPLITS, SAVE_WORK, SAVED_WORK, TOUCH_SESSION } from "./queries/sessions.js";
+import { restoredWork, type SessionWorkRow, sessionWorkRow } from "./session-work.js";
 import { unpackOutputs } from "./split-outputs.js";
 import type { OfferedSplit } from "./types.js";
 
 /** A gateway's work is at most 270 s old when it comes (DATUM.md section 11); twice that is enough for any clock. */
 const RECENT_SPLITS_MS = 600_000;
 const MOST_SPLITS = 255;
+/** Work that was saved longer ago is nothing that a gateway still has. */
+const WORK_LIFE_MS = 24 * 60 * 60_000;
+const FORGET_EVERY_MS = 60 * 60_000;
 /** SQLSTATE of a sequence that has reached its end. */
 const SEQUENCE_LIMIT = "2200H";
 
@@ -17,6 +23,8 @@ export interface OpenedSession {
   readonly primeId: number;
   /** Oldest first. */
   readonly splits: OfferedSplit[];
+  /** What was saved of its work last, and when (milliseconds). */
+  readonly work: { readonly savedAt: number; readonly restored: RestoredWork } | undefined;
 }
 
 interface SessionRow {
@@ -35,6 +43,7 @@ interface SplitRow {
 export class Sessions {
   readonly #database: Database;
   readonly #now: () => number;
+  #forgotAt = Number.NEGATIVE_INFINITY;
 
   /** `now`: milliseconds, pool clock. */
   constructor(database: Database, now: () => number) {
@@ -58,18 +67,31 @@ export class Sessions {
     }
     const since = new Date(this.#now() - RECENT_SPLITS_MS);
     const { rows } = await pool.query<SplitRow>(RECENT_SPLITS, [row.id, since, MOST_SPLITS]);
-    return {
-      id: BigInt(row.id),
-      primeId: Number(row.prime_id),
-      splits: rows.reverse().map((split) => ({
-        id: BigInt(split.id),
-        coinbaserId: split.coinbaser_id,
-        value: BigInt(split.value),
-        prevhash: Uint8Array.from(split.prevhash),
-        outputs: unpackOutputs(split.outputs),
-        position: BigInt(split.position),
-      })),
-    };
+    const splits = rows.reverse().map((split) => ({
+      id: BigInt(split.id),
+      coinbaserId: split.coinbaser_id,
+      value: BigInt(split.value),
+      prevhash: Uint8Array.from(split.prevhash),
+      outputs: unpackOutputs(split.outputs),
+      position: BigInt(split.position),
+    }));
+    const saved = (await pool.query<SessionWorkRow>(SAVED_WORK, [row.id])).rows[0];
+    const work = saved && { savedAt: saved.saved_at.getTime(), restored: restoredWork(saved, splits) };
+    return { id: BigInt(row.id), primeId: Number(row.prime_id), splits, work };
+  }
+
+  /**
+   * Keeps the work of these sessions over a restart, in one statement. Nothing is written where another pool has taken over. Rejects with what the
+   * database says.
+   */
+  async save(sessions: readonly { readonly id: bigint; readonly work: SavedWork }[]): Promise<void> {
+    const { pool, epoch } = this.#database;
+    const now = this.#now();
+    const rows = sessions.map(({ id, work }) => sessionWorkRow(id, work, now));
+    if (rows.length > 0) await pool.query(SAVE_WORK, [JSON.stringify(rows), String(epoch)]);
+    if (now - this.#forgotAt < FORGET_EVERY_MS) return;
+    this.#forgotAt = now;
+    await pool.query(FORGET_WORK, [new Date(now - WORK_LIFE_MS)]);
   }
 }
 

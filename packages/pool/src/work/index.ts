@@ -4,6 +4,7 @@ export { type JudgeModules, type JudgeOptions, type Prover, type RetiredScript, 
 export { outputBudget, SUBSIDY_ONLY } from "./kinds.js";
 export { checkOutputs, type OutputsQuery } from "./outputs.js";
 export { REASON, type Refusal } from "./refusal.js";
+export type { RestoredJob, RestoredWork, SavedJob, SavedWork } from "./saved-work.js";
 export { parseScriptSig, type ScriptSig } from "./script-sig.js";
 export { SeenShares } from "./seen.js";
 export { type JobSlot, WorkSession, type WorkSessionInit } from "./session.js";

@@ -6,13 +6,32 @@
 /** The gateway's work is at most 150 + 120 s old when it comes; the rest is for the way. */
 export const MINIMUM_GRACE_MS = 300_000;
 
+/** A lower minimum of before. */
+export interface EarlierMinimum {
+  readonly targetByte: number;
+  /** Shares under it are good until then, milliseconds. */
+  readonly until: number;
+}
+
+/** All of it, as plain values. */
+export interface SavedMinimum {
+  readonly targetByte: number;
+  /** The lowest first and, with that, the first to end. */
+  readonly earlier: readonly EarlierMinimum[];
+}
+
 export class DifficultyMinimum {
   #current: number;
-  /** Lower minima of before, the lowest first and, with that, the first to end: never more entries than there are target bytes. */
-  readonly #earlier: { readonly targetByte: number; readonly until: number }[] = [];
+  /** The lowest first and, with that, the first to end: never more entries than there are target bytes. */
+  readonly #earlier: EarlierMinimum[];
 
-  constructor(targetByte: number) {
+  constructor(targetByte: number, earlier: readonly EarlierMinimum[] = []) {
     this.#current = targetByte;
+    this.#earlier = [...earlier];
+  }
+
+  saved(): SavedMinimum {
+    return { targetByte: this.#current, earlier: [...this.#earlier] };
   }
 
   /** The minimum that is announced now. */

@@ -12,6 +12,7 @@ import { HeldCoinbase } from "./coinbase.js";
 import { COINBASES_PER_JOB, coinbasePlace } from "./kinds.js";
 import { DifficultyMinimum } from "./minimum.js";
 import { type Refusal, refusal } from "./refusal.js";
+import { jobDigest, type RestoredJob, type RestoredWork, type SavedJob, type SavedWork } from "./saved-work.js";
 import type { JobTemplate, OfferedSplit, Parent, TransactionSource } from "./types.js";
 import { Usernames } from "./username.js";
 
@@ -60,17 +61,35 @@ export class JobSlot {
   blockBits: number | undefined;
   /** Little-endian target of a block on the parent; undefined for bits that no target has. */
   blockTarget: Uint8Array | undefined;
+  #digest: Uint8Array | undefined;
 
-  constructor(section: JobSection, serial: number, namedSplit: OfferedSplit | undefined, pin: bigint) {
+  /** `before`: what was known of the same job before a restart. */
+  constructor(section: JobSection, serial: number, namedSplit: OfferedSplit | undefined, pin: bigint, before?: RestoredJob) {
     this.refusal = branchCountError(section);
     // More branches than any job can have are refused anyway and not worth the memory.
     const branches = section.branches.length > MAX_BRANCHES * HASH_BYTES ? new Uint8Array(0) : new Uint8Array(section.branches);
     this.job = { ...section, prevhash: new Uint8Array(section.prevhash), branches };
     this.serial = serial;
-    this.namedSplit = namedSplit;
-    this.pin = pin;
+    this.namedSplit = before?.split ?? namedSplit;
+    this.pin = before?.pin ?? pin;
+    this.template = before?.template;
+    this.commitment = before?.commitment;
     this.round = key(section.prevhash);
   }
+
+  saved(slot: number): SavedJob {
+    this.#digest ??= jobDigest(slot, this.job);
+    const { pin, namedSplit, template, commitment } = this;
+    const splitId = namedSplit === undefined || namedSplit.id === 0n ? undefined : namedSplit.id;
+    return { slot, digest: this.#digest, pin, splitId, templateId: template?.id, commitment };
+  }
+}
+
+/** 0 to 3: how much is known of it that was not when the slot was filled. */
+function progressOf({ commitment, template }: JobSlot): number {
+  return (
+    (commitment === undefined ? 0 : 1) + (template === undefined ? 0 : 1) + (template === undefined || template.state === "pending" ? 0 : 1)
+  );
 }
 
 /** The tree over the coinbase and n transactions is ceil(log2(n + 1)) levels high. */
@@ -87,8 +106,10 @@ export interface WorkSessionInit {
   readonly sessionId: bigint;
   /** What every coinbase of this gateway carries; u32, never 0. */
   readonly primeId: number;
-  /** log2 of the least difficulty of a share. */
+  /** log2 of the least difficulty of a share, where nothing is restored. */
   readonly minimumTargetByte: number;
+  /** What was saved of an earlier life. */
+  readonly restored?: RestoredWork | undefined;
   /** The share log's committed position now. */
   readonly head: () => bigint;
   /** True for a relay, whose work pays the relayed fee. */
@@ -109,10 +130,13 @@ export class WorkSession {
   readonly #minimum: DifficultyMinimum;
   readonly #head: () => bigint;
   readonly #slots: (JobSlot | undefined)[] = new Array<JobSlot | undefined>(JOB_COUNT).fill(undefined);
+  /** By slot: jobs of an earlier life that the gateway has not sent again yet. */
+  readonly #restored: (RestoredJob | undefined)[] = [];
   /** By coinbaser id, the oldest first. */
   readonly #splits = new Map<number, OfferedSplit>();
   #lastCoinbaserId = 0;
   #serial = 0;
+  #minimumChanges = 0;
   #unknownSince = 0;
   #unknownCandidates = 0;
   #unknownParents = 0;
@@ -122,8 +146,34 @@ export class WorkSession {
     this.sessionId = init.sessionId;
     this.primeId = init.primeId;
     this.relayed = init.relayed ?? false;
-    this.#minimum = new DifficultyMinimum(init.minimumTargetByte);
+    const { restored } = init;
+    this.#minimum = new DifficultyMinimum(restored?.minimum.targetByte ?? init.minimumTargetByte, restored?.minimum.earlier);
     this.#head = init.head;
+    this.payee = restored?.payee;
+    if (restored?.proven === true) this.#goodShares = PROVEN_SHARES;
+    for (const job of restored?.jobs ?? []) this.#restored[job.slot] = job;
+  }
+
+  /**
+   * Another number whenever `saved` would be something else, but for the payee, who changes with every share and is only a guess. Cheap: it is
+   * asked for once a second.
+   */
+  get mark(): number {
+    // Nothing known of a slot is ever taken back but by filling it, so the sum never comes to the same again.
+    let known = (this.#serial + this.#minimumChanges) * JOB_COUNT * 4 + (this.proven ? 1 : 0);
+    for (const slot of this.#slots) if (slot !== undefined) known += progressOf(slot);
+    return known;
+  }
+
+  /** What must outlive the process. */
+  saved(): SavedWork {
+    const jobs: SavedJob[] = [];
+    for (let slot = 0; slot < JOB_COUNT; slot++) {
+      const held = this.#slots[slot];
+      const job = held === undefined ? this.#restored[slot] : held.saved(slot);
+      if (job !== undefined) jobs.push(job);
+    }
+    return { minimum: this.#minimum.saved(), payee: this.payee, proven: this.proven, jobs };
   }
 
   /** Log2 of the minimum difficulty in force. */
@@ -138,6 +188,7 @@ export class WorkSession {
    */
   setMinimum(targetByte: number, now: number): void {
     this.#minimum.set(targetByte, now);
+    this.#minimumChanges++;
   }
 
   /** The lowest target byte that is good now (milliseconds). */
@@ -245,7 +296,10 @@ export class WorkSession {
     // The same job again (after a reconnect, or after it was announced) was first seen when it was first seen: it keeps its pin, its split,
     // what is known of its transactions, and the coinbases that came before, since each is sent only once.
     if (before === undefined || !sameJob(before.job, section)) {
-      this.#slots[jobId] = new JobSlot(section, ++this.#serial, this.#named(section), this.#head());
+      const known = this.#restored[jobId];
+      this.#restored[jobId] = undefined;
+      const same = known !== undefined && sameBytes(known.digest, jobDigest(jobId, section)) ? known : undefined;
+      this.#slots[jobId] = new JobSlot(section, ++this.#serial, this.#named(section), this.#head(), same);
     }
     this.latestPrevhash = this.#slots[jobId]?.job.prevhash;
   }

@@ -11,6 +11,7 @@ import {
   type GatewayServerModules,
   type GatewayServerOptions,
   type OpenedSession,
+  type SavedSession,
 } from "../../src/gateway/index.js";
 import {
   type BlockCandidate,
@@ -64,6 +65,7 @@ export class TestPool {
   /** Shares that wait for `commit`, when `holding`. */
   readonly held: ((outcome: CommitOutcome) => void)[] = [];
   readonly opened: string[] = [];
+  readonly saves: (readonly SavedSession[])[] = [];
   readonly blocks: { candidate: BlockCandidate; fetch: () => Promise<readonly Uint8Array[]> }[] = [];
   holding = false;
   full = false;
@@ -126,7 +128,12 @@ export class TestPool {
             pool.blocks.push({ candidate, fetch });
           },
         },
-        sessions: { open: (key) => pool.#open(Buffer.from(key).toString("hex")) },
+        sessions: {
+          open: (key) => pool.#open(Buffer.from(key).toString("hex")),
+          save: async (sessions) => {
+            pool.saves.push(sessions);
+          },
+        },
         head: () => 17n,
         log: pool.logs.log,
         metrics: pool.registry,

@@ -20,6 +20,9 @@ const accepted = async (gateway: TestGateway): Promise<void> => {
   expect(await gateway.next("shareResponse")).toMatchObject({ status: "accepted" });
 };
 
+const toldMinimum = (gateway: TestGateway): bigint | undefined =>
+  gateway.received.flatMap((message) => (message.type === "configuration" ? [message.minimumDifficulty] : []))[0];
+
 describe("take-over", () => {
   it("happens at the first frame of the newer connection, and not before", async () => {
     const pool = await start();
@@ -135,7 +138,9 @@ describe("a gateway that returns", () => {
     first.send(work.share(true));
     await accepted(first);
     first.close();
-    await until(() => expect(pool.server.connectionCount).toBe(0));
+    // Its work is in the books before memory lets go of it.
+    await untilMetric(pool, "openprime_gateway_sessions", {}, 0);
+    expect(pool.saves.at(-1)?.[0]?.work.jobs).toMatchObject([{ pin: 17n }]);
     const second = await TestGateway.connect(pool, { longTermKeys });
     expect(second.primeId).toBe(first.primeId);
     expect(pool.opened).toHaveLength(2);
@@ -191,6 +196,68 @@ describe("a gateway that returns", () => {
     await leave(false);
     expect(await pool.metric("openprime_gateway_sessions")).toBe(0);
     for (let i = 0; i < 3; i++) await leave(true);
-    expect(await pool.metric("openprime_gateway_sessions")).toBe(2);
+    await untilMetric(pool, "openprime_gateway_sessions", {}, 2);
+  });
+
+  it("is not forgotten while the books don't take its work", async () => {
+    let taken = false;
+    const save = async (): Promise<void> => {
+      if (!taken) throw new Error("the database is away");
+    };
+    const opened = { id: 4n, primeId: 44, splits: [] };
+    const pool = await start({ sessionLifeMs: 0 }, { modules: { sessions: { open: async () => opened, save } } });
+    const gateway = await TestGateway.connect(pool);
+    gateway.send((await gateway.work(pool)).share(true));
+    await accepted(gateway);
+    gateway.close();
+    await until(() => expect(pool.logs.saying("could not be saved")).toHaveLength(1));
+    expect(await pool.metric("openprime_gateway_sessions")).toBe(1);
+    taken = true;
+    await untilMetric(pool, "openprime_gateway_sessions", {}, 0);
+    expect(pool.logs.saying("saved again")).toHaveLength(1);
+  });
+
+  it("to a restarted pool finds its minimum, and the pins and verdicts of its jobs", async () => {
+    const options = { minimumDifficulty: 1n, minimumDifficultyCeiling: 16n };
+    const before = await start({}, { options });
+    const longTermKeys = generateLongTermKeys(crypto);
+    const gateway = await TestGateway.connect(before, { longTermKeys });
+    const work = await gateway.work(before);
+    gateway.send(work.share(true));
+    await accepted(gateway);
+    await before.server.close();
+    const saved = before.saves.at(-1)?.[0]?.work;
+    expect(saved?.jobs).toHaveLength(1);
+    const [job] = saved!.jobs;
+
+    // The log has moved on, and the minimum was another one.
+    const after = await start({}, { options, modules: { head: () => 99n } });
+    const minimum = { targetByte: 3, earlier: [{ targetByte: 0, until: Date.now() + 300_000 }] };
+    const template = { id: 8n, state: "unsound" as const, why: "it spends what is not there" };
+    const restored = { ...saved!, minimum, jobs: [{ ...job!, pin: 12n, split: undefined, template: undefined }] };
+    const opened = { id: 1n, primeId: gateway.primeId, splits: [] };
+    after.nextSession = async () => ({ ...opened, work: { savedAt: Date.now(), restored } });
+    const again = await TestGateway.connect(after, { longTermKeys });
+    expect(toldMinimum(again)).toBe(8n);
+    again.send(work.share(true));
+    await accepted(again);
+    expect(after.appended[0]).toMatchObject({ pin: 12n });
+    // Another job in the same slot is pinned to the head.
+    again.send((await again.work(after, { value: 4_999_999_999n })).share(true));
+    await accepted(again);
+    expect(after.appended[1]).toMatchObject({ pin: 99n });
+
+    // One whose template was refused stays refused; a minimum of long ago is forgotten, one over the bounds is brought within them.
+    const judged = { ...restored, minimum: { targetByte: 9, earlier: [] }, jobs: [{ ...restored.jobs[0]!, template }] };
+    after.nextSession = async () => ({ ...opened, work: { savedAt: Date.now(), restored: judged } });
+    const other = await TestGateway.connect(after);
+    expect(toldMinimum(other)).toBe(16n);
+    other.send(work.share(true));
+    expect(await other.next("shareResponse")).toMatchObject({ status: "rejected", reason: 13 });
+    after.nextSession = async () => ({ ...opened, work: { savedAt: Date.now() - 3_600_000, restored: judged } });
+    const late = await TestGateway.connect(after);
+    expect(toldMinimum(late)).toBe(1n);
+    late.send(work.share(true));
+    expect(await late.next("shareResponse")).toMatchObject({ status: "rejected", reason: 30 });
   });
 });
