@@ -36,8 +36,9 @@ interface Broken {
 const BROKEN = JSON.parse(readFileSync(new URL("data/broken-templates.json", import.meta.url), "utf8")) as Broken[];
 
 const MINER = `${minerAddress("templates", 0)}.rig`;
-/** reject reason 30. */
+/** Reject reasons. */
 const OTHER = 30;
+const TOO_LARGE = 17;
 const START_MS = 120_000;
 /** 2^17 hashes a block: no share is one by chance. */
 const BITS = 0x1e7fffff;
@@ -198,6 +199,17 @@ describe.each(NODES)("on $name", ({ start, sharesAreBlocks }) => {
     const gateway = await connect();
     await caught(gateway, gateway.job(spoil(await template(), fault)), code);
     // The next job of the same gateway is judged by itself.
+    const next = await judged(gateway, [share(gateway.job(await template()))]);
+    expect(next).toMatchObject({ answers: ["tentative"], row: { state: "sound" } });
+  });
+
+  test("a template too heavy by its own words is refused at its first share, with nothing asked and nothing to take back", async () => {
+    await send(5, 0);
+    const gateway = await connect();
+    const before = await bookCounts(pool.pool.database);
+    expect(await gateway.submitAll(shares(gateway.job(spoil(await template(), "tooHeavy")), 2))).toEqual([TOO_LARGE, TOO_LARGE]);
+    expect(gateway.questions.filter(({ type }) => type === "shortIdsRequest")).toEqual([]);
+    expect(await bookCounts(pool.pool.database)).toEqual(before);
     const next = await judged(gateway, [share(gateway.job(await template()))]);
     expect(next).toMatchObject({ answers: ["tentative"], row: { state: "sound" } });
   });

@@ -63,7 +63,10 @@ function coinsOf(raw: Uint8Array): Coin[] {
 const hex = (raw: Uint8Array): string => Buffer.from(raw).toString("hex");
 
 export class FreeCoins {
+  /** Of transactions that every node was told of. */
   #coins: Coin[] = [];
+  /** Of others: while no block has them, a node that does not know them takes nothing that spends them. */
+  #hidden: Coin[] = [];
 
   /** Mines what is needed for thousands of coins, on a regtest node that mines when it is told to. */
   static async mine(node: NodeClient): Promise<FreeCoins> {
@@ -84,13 +87,19 @@ export class FreeCoins {
     return coins;
   }
 
-  /** Transactions with fees of all sizes that nobody has been told of, raw. Each spends a coin of its own. */
-  make(howMany: number): Uint8Array[] {
-    if (howMany > this.#coins.length) throw new RangeError(`at most ${this.#coins.length} transactions expected, got ${howMany}`);
-    return this.#coins.splice(0, howMany).map((coin) => {
+  /**
+   * Transactions with fees of all sizes that nobody has been told of, raw. Each spends a coin of its own.
+   *
+   * @param hidden that not every node will be told of
+   */
+  make(howMany: number, hidden = false): Uint8Array[] {
+    const old = hidden ? this.#hidden.splice(0, howMany) : [];
+    const coins = [...old, ...this.#coins.splice(0, howMany - old.length)];
+    if (howMany > coins.length) throw new RangeError(`at most ${coins.length} transactions expected, got ${howMany}`);
+    return coins.map((coin) => {
       const raw = spend(coin, 1, LEAST_FEE + BigInt(Math.floor(Math.random() * FEES)));
       // Behind all others: nodes refuse long chains of transactions without a block between.
-      this.#coins.push(...coinsOf(raw));
+      (hidden ? this.#hidden : this.#coins).push(...coinsOf(raw));
       return raw;
     });
   }

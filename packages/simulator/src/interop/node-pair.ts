@@ -53,9 +53,9 @@ export async function startBitcoindPair(binary: string, dir: string): Promise<No
       description: pair.description,
       check: () => pair.check(),
       async send(known, unknown) {
-        const transactions = coins.make(known + unknown);
-        await sendTransactions(gateways, transactions);
-        await sendTransactions(pools, transactions.slice(0, known));
+        const transactions = coins.make(known);
+        await sendTransactions(gateways, [...transactions, ...coins.make(unknown, true)]);
+        await sendTransactions(pools, transactions);
       },
       async mine() {
         const [hash] = await gateways.call<string[]>("generatetoaddress", [1, minerAddress("interop", 0)]);
