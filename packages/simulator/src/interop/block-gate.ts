@@ -58,6 +58,10 @@ export class BlockGate {
     return this.#kept;
   }
 
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
   open(): void {
     this.#open = true;
   }

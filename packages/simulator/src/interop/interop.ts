@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { addressToScript, NETWORKS, scriptToAddress } from "@openprime/bitcoin";
+import { addressToScript, NETWORKS, NodeClient, scriptToAddress } from "@openprime/bitcoin";
 import { rejectReasonName } from "@openprime/datum";
 import { SimulatorError } from "../errors.js";
 import { minerScript } from "../gateway/addresses.js";
@@ -41,6 +41,8 @@ export interface InteropReport {
   readonly poolWarnings: readonly string[];
   /** What the pool made of the gateway's templates. */
   readonly templates: TemplateCounts;
+  /** On bitcoind: blocks that the network has although the gateway's own node took none. */
+  readonly blocksByPool: number | undefined;
   /** Last words of the pool's check of its books, and of the audit of what it published. */
   readonly books: string;
   readonly settlements: string;
@@ -61,8 +63,9 @@ const FEED = [
   { known: 0, unknown: 400 },
 ] as const;
 const FEED_SECONDS = 15;
-/** Part of the run in which no block of a bitcoind run reaches its nodes, see block-gate.ts. */
+/** Parts of a bitcoind run: no block reaches a node (block-gate.ts) up to the first; up to the second only those that the pool hands in. */
 const GATED_PART = 0.6;
+const POOL_PART = 0.8;
 /** Under so many, a miner at full speed would drown the gateway in shares. */
 const FEW_ZERO_BITS = 24;
 const EASY_SHARES_PER_SECOND = 5;
@@ -122,6 +125,8 @@ export async function interop(options: InteropOptions, signal: AbortSignal): Pro
     const gates = await Promise.all((options.bitcoind === undefined ? [] : [node.gateways, node.pools]).map((rpc) => BlockGate.start(rpc)));
     running.push(...gates);
     const [gateways = node.gateways, pools = node.pools] = gates.map(({ rpc }) => rpc);
+    const network = new NodeClient(node.gateways);
+    running.push({ stop: () => network.close() });
     options.say(`starting the pool on ${node.description}`);
     const pool = await startPool(options.pool, join(dir, "pool"), { pools, poolsZmq: node.poolsZmq });
     running.push(pool);
@@ -145,7 +150,7 @@ export async function interop(options: InteropOptions, signal: AbortSignal): Pro
       running.push(miner);
       return miner;
     });
-    return await watch(options, signal, { node, gates, pool, gateway, miners });
+    return await watch(options, signal, { node, network, gates, pool, gateway, miners });
   } finally {
     for (const one of running.reverse()) await one.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -154,6 +159,9 @@ export async function interop(options: InteropOptions, signal: AbortSignal): Pro
 
 interface Running {
   readonly node: NodePair;
+  /** The gateway's node, past its gate. */
+  readonly network: NodeClient;
+  /** The gateway's and the pool's, on bitcoind. */
   readonly gates: readonly BlockGate[];
   readonly pool: InteropPool;
   readonly gateway: InteropGateway;
@@ -165,16 +173,22 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
   const elapsed = (): number => (performance.now() - start) / 1000;
   let told = 0;
   let fed = 0;
-  let open = false;
+  const [gatewaysGate, poolsGate] = running.gates;
+  const through = new PoolBlocks(running.network);
   while (elapsed() < options.minutes * 60 && !signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, 500));
     // Ctrl-C goes to the programs as well: from here on they may end.
     if (signal.aborted) break;
     for (const one of [running.node, running.pool, running.gateway]) one.check();
-    if (!open && elapsed() > options.minutes * 60 * GATED_PART) {
-      open = true;
-      for (const gate of running.gates) gate.open();
-      if (running.gates.length > 0) options.say("blocks may pass from now on");
+    const part = elapsed() / (options.minutes * 60);
+    if (poolsGate?.isOpen === false && part > GATED_PART) {
+      await through.begin();
+      poolsGate.open();
+      options.say("the gateway's own node gets no block from it, the pool's does");
+    } else if (gatewaysGate?.isOpen === false && part > POOL_PART) {
+      await through.end();
+      gatewaysGate.open();
+      options.say("both take blocks");
     }
     if (elapsed() >= fed * FEED_SECONDS) {
       const { known, unknown } = FEED[fed % FEED.length]!;
@@ -188,6 +202,7 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
       `${Math.round(told)} s: ${log.accepted} accepted, ${log.rejected} refused, ${log.unknownResponses} unknown, ${log.drops.length} drops`,
     );
   }
+  await through.end();
   const total = { submitted: 0, accepted: 0, refused: 0 };
   let hashes = 0;
   for (const miner of running.miners) {
@@ -208,10 +223,34 @@ async function watch(options: InteropOptions, signal: AbortSignal, running: Runn
     miners: { ...total, hashesPerSecond: Math.round(hashes / elapsed()) },
     poolWarnings: [...running.pool.warnings],
     templates,
+    blocksByPool: through.count,
     books,
     settlements,
-    problems: [...problems(log), ...templateProblems(templates), ...problem],
+    problems: [
+      ...problems(log),
+      ...templateProblems(templates),
+      ...(through.count === 0 ? ["no block reached the network through the pool alone"] : []),
+      ...problem,
+    ],
   };
+}
+
+/** Blocks that come to the network while the gateway's own node takes none from it. */
+class PoolBlocks {
+  /** Undefined before there was such a time. */
+  count: number | undefined;
+  #from: number | undefined;
+
+  constructor(private readonly network: NodeClient) {}
+
+  async begin(): Promise<void> {
+    this.#from = (await this.network.blockchainInfo()).blocks;
+  }
+
+  async end(): Promise<void> {
+    if (this.#from === undefined || this.count !== undefined) return;
+    this.count = (await this.network.blockchainInfo()).blocks - this.#from;
+  }
 }
 
 async function audit(pool: InteropPool): Promise<{ books: string; settlements: string; problem: string[] }> {
@@ -251,6 +290,7 @@ export function describeReport(report: InteropReport): string {
     `shares           ${gateway.accepted} accepted, ${gateway.rejected} refused${byReason(gateway.reasons)}, ${gateway.unknownResponses} unknown responses`,
     `at the gateway   ${miners.submitted} submitted by the miners, ${miners.accepted} taken, ${miners.refused} refused`,
     `blocks           ${gateway.blocksFound} found, ${gateway.blocksTaken} taken by the node`,
+    ...(report.blocksByPool === undefined ? [] : [`                 ${report.blocksByPool} came to the network through the pool alone`]),
     `templates        ${describeTemplates(report.templates)}`,
     `books            ${report.books}`,
     `settlements      ${report.settlements}`,

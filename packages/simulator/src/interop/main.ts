@@ -17,7 +17,7 @@ const USAGE = `Runs a real datum_gateway against the pool and reports what came 
   --json                 print the report as one JSON object
 
 Gateway and pool have a node each, and the pool's is not told of all transactions. On bitcoind every share is a block: there no block reaches a
-node in the first part of the run, so that templates live until they are judged. A template judged unsound is a problem, and none judged.
+node in the first part of the run, so that templates live until they are judged; then the pool's node takes blocks, and at last both do. A template judged unsound is a problem, and none judged.
 An unmodified gateway passes on only shares of 2^32 hashes: expect minutes for each.
 `;
 

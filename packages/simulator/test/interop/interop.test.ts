@@ -66,12 +66,14 @@ describe("the report", () => {
       miners: { submitted: 3, accepted: 3, refused: 0, hashesPerSecond: 1_234_567 },
       poolWarnings: ['{"level":40,"time":0,"peer":"a b","msg":"no good"}'],
       templates: { sound: { known: 2, byIndex: 1 }, unjudged: { tipMoved: 4 }, unsound: [], pending: 0, mostTransactions: 300 },
+      blocksByPool: 5,
       books: "the books agree with the chain",
       settlements: "PASS: 3 settlements",
       problems: ["one"],
     });
     expect(text).toContain("books            the books agree with the chain\nsettlements      PASS: 3 settlements\n");
     expect(text).toContain("3 sound (known 2, byIndex 1), 4 unjudged (tipMoved 4), 0 unsound, 0 pending; up to 300 transactions");
+    expect(text).toContain("5 came to the network through the pool alone");
     expect(text).toContain("(highHash 1, stale 2), 1 unknown responses");
     expect(text).toContain("No data received from server in over 60 seconds");
     expect(text).toContain('00:00:00 no good peer="a b"');
