@@ -25,6 +25,8 @@ const gateway = z.object({
   /** Likewise of the pool's key that it uses. */
   poolKey: z.string(),
   version: z.string(),
+  /** Number of its connection, as the log has it. */
+  connection: count,
   address: z.string(),
   connectedAt: z.string(),
   hashrate: count,

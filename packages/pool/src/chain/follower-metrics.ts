@@ -1,10 +1,12 @@
 /** The follower's figures for Prometheus. */
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Connected, Disconnected } from "../ledger/index.js";
 import type { ChainErrorCode } from "./errors.js";
 
 /** What keeps the books from following: calls that fail, or what is wrong with the node's chain. */
 export type Obstacle = "node" | "books" | ChainErrorCode;
+
+const SECONDS_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export class FollowerMetrics {
   readonly #height: Gauge;
@@ -14,6 +16,7 @@ export class FollowerMetrics {
   readonly #blocks: Counter<"life">;
   readonly #receipts: Counter;
   readonly #lost: Counter;
+  readonly #seconds: Histogram;
 
   constructor(registry: Registry) {
     const registers = [registry];
@@ -43,6 +46,17 @@ export class FollowerMetrics {
       help: "Blocks that were handed in, or of sessions that were given splits for their parents, and earned the miners nothing.",
       registers,
     });
+    this.#seconds = new Histogram({
+      name: "openprime_books_block_seconds",
+      help: "Time in which the books took a block up, or back.",
+      buckets: SECONDS_BUCKETS,
+      registers,
+    });
+  }
+
+  /** A block has joined the books or left them. */
+  booked(seconds: number): void {
+    this.#seconds.observe(seconds);
   }
 
   /** How far the books are, and how far the chain. */

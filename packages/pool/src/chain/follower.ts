@@ -295,7 +295,9 @@ export class ChainFollower {
     this.#stop.signal.throwIfAborted();
     if (this.modules.beforeConnect !== undefined) await this.#orStop(this.modules.beforeConnect());
     this.#stop.signal.throwIfAborted();
+    const started = performance.now();
     const connected = await this.#books.connect(block);
+    this.#metrics.booked((performance.now() - started) / 1000);
     this.#advanced();
     this.#fallenBack = undefined;
     this.#metrics.connected(connected);
@@ -365,7 +367,9 @@ export class ChainFollower {
 
   async #disconnect(position: ChainPosition): Promise<void> {
     this.#stop.signal.throwIfAborted();
+    const started = performance.now();
     const disconnected = await this.#books.disconnect(position);
+    this.#metrics.booked((performance.now() - started) / 1000);
     this.#advanced();
     this.#metrics.disconnected(disconnected);
     this.#metrics.at(position.height - 1, this.#top);

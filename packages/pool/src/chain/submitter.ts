@@ -81,7 +81,7 @@ export class BlockSubmitter {
     this.#retryMs = options.retryMs ?? 1000;
     this.#patienceMs = options.patienceMs ?? 5000;
     this.#lateMs = options.lateMs ?? 600_000;
-    this.#metrics = new BlockMetrics(modules.metrics);
+    this.#metrics = new BlockMetrics(modules.metrics, () => this.#inHand.size);
     this.#log = modules.log;
     const { signal } = this.#stop;
     // Every block in hand waits on it, and those are bounded.
@@ -155,7 +155,9 @@ export class BlockSubmitter {
   }
 
   #take(hash: string, unknownParent: boolean, work: () => Promise<void>): void {
+    const started = performance.now();
     const done = work()
+      .then(() => this.#metrics.settled((performance.now() - started) / 1000))
       .catch((error: unknown) => {
         if (this.#stop.signal.aborted) this.#log.warn({ hash }, "stopped before a found block was settled");
         else {

@@ -361,7 +361,7 @@ export class ChainTracker implements ChainView {
     parent.staleSince = undefined;
     this.#tip = entry;
     this.#passBy(header.height);
-    this.#metrics.tip(header.height);
+    this.#metrics.tip(header.height, this.modules.now());
     this.#metrics.unknown(this.#parents.unknown().length);
     const fields = { height: header.height, hash: header.hash, bits: childBits.toString(16) };
     if (before === undefined || header.previousblockhash === before.hash) this.#log.info(fields, "tip");

@@ -6,15 +6,18 @@ import { addressToScript, NETWORKS } from "@openprime/bitcoin";
 import { type DatumCrypto, encodePublicKey, generateLongTermKeys, type LongTermKeys, loadCrypto } from "@openprime/datum";
 import type { RegtestNode, SimulatedGateway } from "@openprime/simulator";
 import type { Logger } from "pino";
+import { apiUrl } from "./api/url.js";
 import { type Config, resolveConfig } from "./config/index.js";
 import { auditDemo } from "./demo/audit.js";
 import { type DemoReport, demoReport, reportJson } from "./demo/report.js";
-import { liveTable, summary } from "./demo/table.js";
+import { summary } from "./demo/summary.js";
 import { CliError, codeOf } from "./errors.js";
 import { hashesPerDifficulty } from "./figures.js";
 import type { CommandIo } from "./io.js";
+import { liveTable } from "./live-table.js";
 import { createLogger } from "./log.js";
 import { type Pool, startPool } from "./pool.js";
+import { Screen } from "./screen.js";
 
 export interface DemoOptions {
   /** Ends by itself after so many seconds of mining; runs until asked to end otherwise. */
@@ -64,6 +67,9 @@ export async function demo(options: DemoOptions, io: CommandIo): Promise<number>
     const config = demoConfig(dir, node, simulator.minerAddress("pool", 0));
     const pool = await startPool(config, { crypto, longTermKeys: [keys], log });
     stops.push(() => pool.close());
+    const api = pool.apiAddress;
+    if (api !== undefined)
+      say(`metrics at ${apiUrl(api.host, api.port)}/metrics, and the same table by: openprime top --url ${apiUrl(api.host, api.port)}`);
     say(`starting ${GATEWAYS} gateways with ${GATEWAYS * RATES.length} miners`);
     const hasher = new simulator.Hasher((error) => log.error({ err: error }, "the hashing thread ended"));
     stops.push(() => hasher.close());
@@ -72,7 +78,7 @@ export async function demo(options: DemoOptions, io: CommandIo): Promise<number>
       for (const gateway of gateways) await gateway.stop();
     });
     const started = performance.now();
-    await watch(pool, config, options, io, started);
+    await watch(pool, options, io, started);
     const seconds = Math.round(performance.now() - started) / 1000;
     say("stopping the miners and checking the books against the chain");
     const report = await settle({ pool, config, gateways, firstHeight, seconds });
@@ -152,24 +158,16 @@ function startGateways(simulator: typeof import("@openprime/simulator"), parts: 
 }
 
 /** Shows the table until the time is over or somebody asks to end. */
-async function watch(pool: Pool, config: Config, options: DemoOptions, io: CommandIo, started: number): Promise<void> {
-  const screen = io.stdout as Partial<Pick<NodeJS.WriteStream, "isTTY" | "columns" | "rows">>;
-  const terminal = screen.isTTY === true;
+async function watch(pool: Pool, options: DemoOptions, io: CommandIo, started: number): Promise<void> {
+  const screen = new Screen(io.stdout);
   let ended = false;
   const show = async (): Promise<void> => {
-    const records = await pool.blocks.recent(1000);
+    const status = await pool.view.status();
     if (ended) return;
-    const blocks = { found: records.length, accepted: records.filter(({ status }) => status === "accepted").length };
-    const figures = { network: config.network, status: pool.status(), split: pool.presentSplit(), blocks };
-    const seconds = (performance.now() - started) / 1000;
-    // The last row stays free: a line end there would scroll the table away.
-    const size = terminal
-      ? { columns: screen.columns ?? 80, rows: (screen.rows ?? 24) - 1 }
-      : { columns: 100, rows: Number.POSITIVE_INFINITY };
-    const lines = liveTable({ ...figures, seconds }, size);
-    io.stdout.write(terminal ? repaint(lines) : `${lines.join("\n")}\n\n`);
+    const seconds = Math.floor((performance.now() - started) / 1000);
+    screen.show(liveTable(status, `OpenPrime demo, ${seconds} s`, screen.size));
   };
-  if (terminal && options.json !== true) io.stdout.write(CLEAR);
+  if (options.json !== true) screen.clear();
   await new Promise<void>((resolve, reject) => {
     const end = (): void => {
       ended = true;
@@ -178,18 +176,10 @@ async function watch(pool: Pool, config: Config, options: DemoOptions, io: Comma
       resolve();
     };
     const timer = options.seconds === undefined ? undefined : setTimeout(end, options.seconds * 1000);
-    const table = options.json === true ? undefined : setInterval(() => show().catch(reject), terminal ? 1000 : 5000);
+    const table = options.json === true ? undefined : setInterval(() => show().catch(reject), screen.terminal ? 1000 : 5000);
     if (io.signal.aborted) end();
     else io.signal.addEventListener("abort", end, { once: true });
   });
-}
-
-/** Clears the terminal. */
-const CLEAR = "\u001b[H\u001b[2J";
-
-/** Writes over what stands there, line by line, so that nothing flickers. */
-function repaint(lines: readonly string[]): string {
-  return `\u001b[H${lines.map((line) => `${line}\u001b[K\n`).join("")}\u001b[J`;
 }
 
 /** Miners rest, every share on its way is answered, every block settled; then the books are held against the chain. */

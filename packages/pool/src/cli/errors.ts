@@ -19,6 +19,8 @@ export type CliErrorCode =
   | "fileExists"
   | "optionInvalid"
   | "blockInvalid"
+  | "apiOff"
+  | "apiUnreachable"
   | "simulatorMissing";
 
 /** An error that the operator can mend. `message` says what was expected and what came, `todo` what to do. */

@@ -84,6 +84,17 @@ function describeCommands(env: Environment, io: CommandIo, done: (exitCode: numb
       done(await demo({ json, ...(seconds !== undefined && { seconds }), ...(data !== undefined && { dir: data }) }, io));
     });
 
+  configured(program.command("top"))
+    .description("show a running pool as a live table, read from its API; Ctrl-C ends it")
+    .option("--url <url>", "of the API, instead of the configured one: http://127.0.0.1:28916", httpUrl)
+    .option("--seconds <number>", "from one look to the next", positiveNumber, 2)
+    .option("--once", "show it once", false)
+    .option("--json", "print the status as JSON, one object a line", false)
+    .action(async (options: { config: string; url?: string; seconds: number; once: boolean; json: boolean }) => {
+      const { top, configuredUrl } = await import("./top.js");
+      done(await top({ ...options, url: options.url ?? configuredUrl(loadConfig(options.config, env)) }, io));
+    });
+
   configured(program.command("doctor"))
     .description("try out everything that the pool needs and say what to do")
     .option("--json", "print one JSON object", false)
@@ -100,6 +111,11 @@ function describeCommands(env: Environment, io: CommandIo, done: (exitCode: numb
   addSimulate(program, io, done);
 
   return program;
+}
+
+function httpUrl(text: string): string {
+  if (URL.canParse(text) && ["http:", "https:"].includes(new URL(text).protocol)) return text;
+  throw new InvalidArgumentError("Allowed: a URL such as http://127.0.0.1:28916.");
 }
 
 function positiveNumber(text: string): number {

@@ -84,11 +84,11 @@ export class MoneyDesk {
 
   /** @throws the file system's errors when `publish.dir` can't be written, LedgerError */
   static async open(config: Config, modules: MoneyModules): Promise<MoneyDesk> {
-    const { database, shareLog, log, now, stops } = modules;
+    const { database, shareLog, log, metrics, now, stops } = modules;
     const { network, publish } = config;
     await mkdir(publish.dir, { recursive: true });
     await access(publish.dir, constants.W_OK);
-    const publisher = new Publisher({ dir: publish.dir, network: network.name }, { database, logger: log });
+    const publisher = new Publisher({ dir: publish.dir, network: network.name }, { database, logger: log, metrics, now });
     stops.push(() => publisher.stop());
     shareLog.follow(publisher);
     const scheme = createScheme(config.scheme);
@@ -143,10 +143,14 @@ export class MoneyDesk {
         payee: (script) => ({ dustLimit: dustLimit(script), legacySigops: legacySigops(script) > 0 }),
         now,
         logger: log,
+        metrics,
       },
     );
     void this.#publisher.catchUp();
-    const retention = new Retention({ keep: config.shares.keep, keepTemplates: config.templates.keep }, { database, logger: log, now });
+    const retention = new Retention(
+      { keep: config.shares.keep, keepTemplates: config.templates.keep },
+      { database, logger: log, metrics, now },
+    );
     retention.start();
     stops.push(() => retention.stop());
     stops.push(guardBooks(config, { database, node: access, log, metrics, now }));
@@ -208,6 +212,7 @@ export class MoneyDesk {
     figure("openprime_pay_per_share_funds_sats", "The operator's balance less what is due for shares; may fall to minus the reserve.", () =>
       Number(credits.figures().funds),
     );
+    figure("openprime_pay_per_share_reserve_sats", "How far the funds may fall below zero.", () => Number(credits.figures().reserve ?? 0n));
     figure("openprime_pay_per_share_stopped", "1 while the reserve is nearly used up and no share is accepted.", () =>
       credits.accepting ? 0 : 1,
     );

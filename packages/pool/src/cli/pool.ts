@@ -37,6 +37,7 @@ import { type Parent, type RetiredScript, ShareJudge } from "../work/index.js";
 import { openApi } from "./api/open.js";
 import type { PoolView } from "./api/view.js";
 import type { Config } from "./config/index.js";
+import type { LineCounts } from "./log.js";
 import { MoneyDesk } from "./money.js";
 import { openNodes } from "./nodes.js";
 import { openTemplates, type TemplateTuning, withJudgedTransactions } from "./templates.js";
@@ -46,6 +47,8 @@ export interface PoolModules {
   /** The present key first. */
   readonly longTermKeys: GatewayServerModules["longTermKeys"];
   readonly log: Logger;
+  /** Lines that were logged, to be shown with the metrics. */
+  readonly lines?: LineCounts;
   /** Pool clock, milliseconds. */
   readonly now?: () => number;
   /** Ends the start while it waits for the node. */
@@ -156,6 +159,7 @@ async function assemble(
   const { log, now, signal } = modules;
   const { network, pool: settings } = config;
   const metrics = new Registry();
+  modules.lines?.watch(metrics);
   // First and last: it tells what the others wait for.
   const { view, address: apiAddress } = await openApi(config, { log, metrics, now, stops });
 

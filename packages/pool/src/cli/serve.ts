@@ -1,10 +1,11 @@
 /** `openprime serve`: runs the pool until it is asked to end, or can't go on. */
 import { loadCrypto } from "@openprime/datum";
+import type { Logger } from "pino";
 import { ChainError } from "../chain/index.js";
 import type { Config } from "./config/index.js";
 import type { CommandIo } from "./io.js";
 import { prefixOf, readKeys, standingKeys } from "./keys.js";
-import { createLogger } from "./log.js";
+import { createLogger, LineCounts } from "./log.js";
 import { startPool } from "./pool.js";
 import { StatusLine } from "./status-line.js";
 
@@ -18,7 +19,18 @@ const STATUS_MS = 60_000;
  * @throws the typed errors of a start that fails
  */
 export async function serve(config: Config, io: CommandIo): Promise<number> {
-  const log = createLogger(config.log, io.stderr);
+  const lines = new LineCounts();
+  const log = createLogger(config.log, io.stderr, lines);
+  const lastWords = (error: unknown): void => log.fatal({ err: error }, "a fault that nobody expected: the pool ends");
+  process.on("uncaughtExceptionMonitor", lastWords);
+  try {
+    return await run(config, io, log, lines);
+  } finally {
+    process.off("uncaughtExceptionMonitor", lastWords);
+  }
+}
+
+async function run(config: Config, io: CommandIo, log: Logger, lines: LineCounts): Promise<number> {
   const crypto = await loadCrypto();
   const keys = readKeys(config.keys, crypto);
   const longTermKeys = standingKeys(keys, new Date());
@@ -27,7 +39,7 @@ export async function serve(config: Config, io: CommandIo): Promise<number> {
   for (const { publicKey, state, until } of keys) log.info({ key: prefixOf(publicKey), state, until }, "key of the pool");
   let pool: Awaited<ReturnType<typeof startPool>>;
   try {
-    pool = await startPool(config, { crypto, longTermKeys, log, signal: io.signal });
+    pool = await startPool(config, { crypto, longTermKeys, log, lines, signal: io.signal });
   } catch (error) {
     if (io.signal.aborted && error instanceof ChainError && error.code === "stopped") {
       log.info("stopped while waiting for the node");

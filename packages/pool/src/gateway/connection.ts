@@ -71,6 +71,8 @@ export interface ConnectionContext {
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly logLimiter: LogLimiter;
+  /** Numbers connections, from 1. */
+  readonly nextId: () => number;
   readonly now: () => number;
   readonly monotonic: () => number;
   /** The socket has closed: it counts no longer. */
@@ -78,6 +80,8 @@ export interface ConnectionContext {
 }
 
 export class Connection implements SessionConnection {
+  /** Of this run of the pool; every line about the connection has it. */
+  readonly id: number;
   readonly connectedAt: number;
   #state: ConnectionState | "closed" = "handshake";
   readonly #openedAt: number;
@@ -106,6 +110,7 @@ export class Connection implements SessionConnection {
     readonly address: string,
     private readonly context: ConnectionContext,
   ) {
+    this.id = context.nextId();
     this.connectedAt = context.now();
     this.#openedAt = context.monotonic();
     this.#lastReceived = this.#openedAt;
@@ -120,7 +125,7 @@ export class Connection implements SessionConnection {
       },
       count: (kind, outcome) => context.metrics.question(kind, outcome),
     });
-    this.#log = context.log.child({ peer: `${address}:${socket.remotePort ?? 0}` });
+    this.#log = context.log.child({ connection: this.id, peer: `${address}:${socket.remotePort ?? 0}` });
     context.metrics.state(undefined, "handshake");
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("error", (error: NodeJS.ErrnoException) => this.#close("socketError", { error: error.code ?? error.message }));
@@ -354,7 +359,8 @@ export class Connection implements SessionConnection {
     if (!this.#proven) {
       this.#proven = true;
       const previous = this.context.registry.takeOver(session, this);
-      if (previous !== undefined) this.#log.info({ from: previous.address, heldSince: previous.connectedAt }, "session taken over");
+      if (previous !== undefined)
+        this.#log.info({ from: previous.address, fromConnection: previous.id, heldSince: previous.connectedAt }, "session taken over");
     }
     switch (message.type) {
       case "share":

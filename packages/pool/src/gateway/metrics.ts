@@ -1,4 +1,5 @@
 /** The listener's figures for Prometheus. Labelled children are made once and kept: a lookup by label object per share would cost more than the share. */
+import { REJECT_REASONS } from "@openprime/datum";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { QuestionKind, QuestionOutcome } from "./questions.js";
 import type { TellOutcome } from "./session-source.js";
@@ -22,7 +23,7 @@ export type CoinbaserResult = "split" | "empty" | "overBudget" | "failed";
 
 /** A labelled child. */
 interface Incrementable {
-  inc(): void;
+  inc(value?: number): void;
 }
 
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];
@@ -64,6 +65,9 @@ export class GatewayMetrics {
       labelNames: ["result", "reason"],
       registers,
     });
+    // An increase is only seen from a figure that was there before.
+    for (const result of ["accepted", "tentative"] as const) this.#shareChild(result, 0).inc(0);
+    for (const { code } of Object.values(REJECT_REASONS)) this.#shareChild("refused", code).inc(0);
     const connections = new Gauge({
       name: "openprime_gateway_connections",
       help: "Gateway connections, by state.",
@@ -89,10 +93,11 @@ export class GatewayMetrics {
     });
     this.#closed = new Counter({
       name: "openprime_gateway_closed_total",
-      help: "Connections closed, by reason.",
+      help: "Connections closed, by reason; internal: a fault of ours.",
       labelNames: ["reason"],
       registers,
     });
+    this.#closed.labels("internal").inc(0);
     const requests = new Counter({
       name: "openprime_coinbaser_requests_total",
       help: "Coinbaser requests answered, by kind of answer.",
@@ -205,13 +210,17 @@ export class GatewayMetrics {
   }
 
   share(result: ShareResult, reason: number): void {
+    this.#shareChild(result, reason).inc();
+  }
+
+  #shareChild(result: ShareResult, reason: number): Incrementable {
     const key = `${result}${reason}`;
     let child = this.#shareChildren.get(key);
     if (child === undefined) {
       child = this.#shares.labels(result, String(reason));
       this.#shareChildren.set(key, child);
     }
-    child.inc();
+    return child;
   }
 
   state(from: ConnectionState | undefined, to: ConnectionState | undefined): void {

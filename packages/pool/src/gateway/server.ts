@@ -46,6 +46,8 @@ export interface GatewaySnapshot {
   /** Likewise of the pool's key that the gateway is configured with: who still uses an old one. */
   readonly poolKeyPrefix: string;
   readonly version: string;
+  /** Number of its connection, as the log has it. */
+  readonly connection: number;
   readonly address: string;
   /** Milliseconds, pool clock. */
   readonly connectedAt: number;
@@ -95,6 +97,7 @@ export class GatewayServer {
   readonly #perAddress = new Map<string, number>();
   readonly #logLimiter = new LogLimiter(WARNINGS_PER_MINUTE);
   readonly #monotonic: () => number;
+  #lastId = 0;
   #sweeper: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
   #onEmpty: (() => void) | undefined;
@@ -145,6 +148,7 @@ export class GatewayServer {
       metrics: this.#metrics,
       log: modules.log,
       logLimiter: this.#logLimiter,
+      nextId: () => ++this.#lastId,
       now: modules.now,
       monotonic,
       onClosed: (connection) => this.#forget(connection),
@@ -304,6 +308,7 @@ function snapshotOf(session: GatewaySession, now: number, monotonic: number): Ga
     keyPrefix: session.keyPrefix,
     poolKeyPrefix: connection.poolKeyPrefix ?? "",
     version: connection.version,
+    connection: connection.id,
     address: connection.address,
     connectedAt: connection.connectedAt,
     proven: session.active !== undefined,

@@ -15,6 +15,8 @@ import { TokenBucket } from "./token-bucket.js";
 
 /** What a session needs of a connection. */
 export interface SessionConnection extends AskableConnection {
+  /** As the log has it. */
+  readonly id: number;
   readonly address: string;
   readonly version: string;
   /** First 16 hex digits of the pool's key that its HELLO was sealed to. */

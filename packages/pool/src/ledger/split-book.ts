@@ -23,11 +23,13 @@ import {
   windowSize,
 } from "@openprime/rewards";
 import type { Client } from "pg";
+import type { Registry } from "prom-client";
 import { LedgerError } from "./errors.js";
 import type { BalanceView } from "./money/types.js";
 import { LOG_WEIGHT, READ_SUMS, SEGMENTS_BEFORE } from "./queries/window.js";
 import type { ShareLog } from "./share-log.js";
 import { Shortfalls } from "./shortfalls.js";
+import { SplitMetrics } from "./split-metrics.js";
 import type { BlockWorth, LedgerLogger, LogFollower, OfferedSplit, SplitOutput } from "./types.js";
 
 export interface SplitBookOptions {
@@ -70,6 +72,7 @@ export interface SplitBookModules {
   /** Milliseconds, pool clock. */
   readonly now: () => number;
   readonly logger: LedgerLogger;
+  readonly metrics?: Registry;
 }
 
 export interface SplitRequest {
@@ -121,6 +124,7 @@ const MAX_REMEMBERED = 256;
 export class SplitBook implements LogFollower {
   readonly #options: Required<SplitBookOptions>;
   readonly #modules: SplitBookModules;
+  readonly #metrics: SplitMetrics | undefined;
   /** False for a scheme that does not look at the log. */
   readonly #windowed: boolean;
   /** A scheme that neither looks at the log nor pays each share can only pay who finds the block. */
@@ -149,6 +153,7 @@ export class SplitBook implements LogFollower {
       throw new RangeError(`expected a snapshot age of 0 to ${MAX_SNAPSHOT_MS} ms, got ${this.#options.snapshotMs}`);
     }
     this.#modules = modules;
+    this.#metrics = modules.metrics && new SplitMetrics(modules.metrics);
     this.#windowed = modules.scheme.window.kind !== "none";
     this.#paysFinder = !this.#windowed && modules.scheme.credit === undefined;
   }
@@ -267,6 +272,7 @@ export class SplitBook implements LogFollower {
 
   #make(value: bigint, prevhash: Uint8Array, finder: AccountId | undefined): { rows: readonly PreviewRow[]; position: bigint } | undefined {
     if (this.#options.mode === "pool" || (this.#paysFinder && finder === undefined)) return undefined;
+    const started = performance.now();
     const snapshot = this.#current(value, prevhash);
     if (snapshot === undefined) return undefined;
     const { splits, position } = snapshot;
@@ -276,6 +282,7 @@ export class SplitBook implements LogFollower {
       const claims = snapshot.shortfalls.claims(value, (amount, only) => this.#earned(snapshot, amount, finder, only));
       rows = split(claims, { value, dust: this.#options.dust, payee: (account) => this.#payee(account) });
       if (splits.size < MAX_REMEMBERED) splits.set(key, rows);
+      this.#metrics?.computed((performance.now() - started) / 1000);
     }
     return { rows, position };
   }
@@ -299,6 +306,7 @@ export class SplitBook implements LogFollower {
     }
     const weights = this.#weights(network, view ?? balances.latest());
     if (weights === undefined || !this.#accountsKnown(view)) return undefined;
+    this.#metrics?.weighed(weights.totalWeight, weights.accounts.length);
     const snapshot: Snapshot = {
       prevhash: view === undefined ? undefined : Uint8Array.from(prevhash),
       target: network.target,

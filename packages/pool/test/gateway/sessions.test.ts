@@ -43,7 +43,14 @@ describe("take-over", () => {
     await first.closed;
     expect(pool.closings("takenOver")).toHaveLength(1);
     expect(await pool.metric("openprime_session_takeovers_total")).toBe(1);
-    expect(pool.logs.saying("session taken over")[0]).toMatchObject({ from: "127.0.0.1" });
+    const [taken] = pool.logs.saying("session taken over");
+    expect(taken).toMatchObject({ from: "127.0.0.1" });
+    // Either connection can be followed by its number through the log, from its first line to its last.
+    for (const id of [taken?.connection, taken?.fromConnection]) {
+      const said = pool.logs.lines.filter(({ connection }) => connection === id).map(({ msg }) => msg);
+      expect(said).toEqual(expect.arrayContaining(["connection", "handshake"]));
+    }
+    expect(pool.logs.lines.filter(({ peer, connection }) => peer !== undefined && connection === undefined)).toEqual([]);
     expect(pool.server.snapshot()).toHaveLength(1);
     expect(pool.server.snapshot()[0]).toMatchObject({ accepted: 3, proven: true });
     second.send(work.share(false));

@@ -36,6 +36,15 @@ export async function openApi(config: Config, { log, metrics, now, stops }: ApiP
       this.set(view.hashrate());
     },
   });
+  new Gauge({
+    name: "openprime_ready",
+    help: "1 while this part is as it must be for gateways to be served.",
+    labelNames: ["part"],
+    registers: [metrics],
+    async collect() {
+      for (const { name, ok } of await view.readiness()) this.set({ part: name }, ok ? 1 : 0);
+    },
+  });
   if (api.port === undefined) return { view, address: undefined };
   const sources = { metrics: () => metrics.metrics(), readiness: () => view.readiness(), status: () => view.status() };
   const server = await ApiServer.start({ host: api.host, port: api.port, names: api.names }, { sources, log, metrics });

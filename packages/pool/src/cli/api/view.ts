@@ -186,6 +186,7 @@ function gatewayRow(gateway: GatewaySnapshot, hashes: number): PoolStatusDocumen
     key: gateway.keyPrefix,
     poolKey: gateway.poolKeyPrefix,
     version: gateway.version,
+    connection: gateway.connection,
     address: gateway.address,
     connectedAt: new Date(gateway.connectedAt).toISOString(),
     hashrate: rate(gateway),

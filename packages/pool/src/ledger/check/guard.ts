@@ -118,6 +118,7 @@ class GuardMetrics {
       labelNames: ["outcome"],
       registers,
     });
+    for (const outcome of ["clean", "different", "failed"]) this.#runs.labels(outcome).inc(0);
   }
 
   checked({ differences, figures }: MoneyCheck, at: number): void {

@@ -9,6 +9,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { createGzip } from "node:zlib";
 import type { Client } from "pg";
+import type { Registry } from "prom-client";
 import { encodeLogEnd, encodeLogEntry, encodeLogHeader, type LogEntry, logFile } from "../../proofs/index.js";
 import type { Database } from "../database.js";
 import { LedgerError } from "../errors.js";
@@ -37,6 +38,9 @@ export interface PublishOptions {
 export interface PublishModules {
   readonly database: Database;
   readonly logger: LedgerLogger;
+  readonly metrics?: Registry;
+  /** Pool clock, milliseconds. */
+  readonly now?: () => number;
 }
 
 interface SegmentRow {

@@ -1,6 +1,7 @@
 /** Keeps the published folder at what the books hold, in the background. */
 import type { LogFollower } from "../types.js";
 import { LogFiles, type PublishModules, type PublishOptions } from "./log-files.js";
+import { PublishMetrics } from "./publish-metrics.js";
 import { SettlementFiles } from "./settlement-files.js";
 
 /** Tell it of closed segments (`ShareLog.follow`) and of settlements (`poke`). */
@@ -9,6 +10,7 @@ export class Publisher implements LogFollower {
   readonly logs: LogFiles;
   readonly #settlements: SettlementFiles;
   readonly #modules: PublishModules;
+  readonly #metrics: PublishMetrics | undefined;
   #running: Promise<void> | undefined;
   #again = false;
   #stopped = false;
@@ -17,6 +19,7 @@ export class Publisher implements LogFollower {
     this.logs = new LogFiles(options, modules);
     this.#settlements = new SettlementFiles(options, modules);
     this.#modules = modules;
+    this.#metrics = modules.metrics && new PublishMetrics(modules.metrics);
   }
 
   /** Writes every file that is missing, and resolves when it was tried. What fails is told in the log and tried again the next time. */
@@ -52,12 +55,16 @@ export class Publisher implements LogFollower {
   async #run(): Promise<void> {
     do {
       this.#again = false;
+      let failed = false;
       for (const part of [this.logs, this.#settlements]) {
         await part.catchUp().catch((error: Error) => {
+          failed = true;
           if (this.#stopped) return;
+          this.#metrics?.failed();
           this.#modules.logger.error({ error: error.message }, "publishing failed; it is tried again with the next segment");
         });
       }
+      if (!failed) this.#metrics?.succeeded((this.#modules.now ?? Date.now)());
     } while (this.#again && !this.#stopped);
   }
 }

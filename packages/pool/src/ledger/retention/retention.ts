@@ -1,12 +1,14 @@
 /** Keeps the tables short: compacts old rounds, and drops kept shares, splits and templates when their time is over. In the background, on a connection of its own. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client } from "pg";
+import type { Registry } from "prom-client";
 import type { Database } from "../database.js";
 import { passes } from "../retry.js";
 import type { LedgerLogger } from "../types.js";
 import { pruneArchive } from "./archive.js";
 import { type CompactionOutcome, compactRound } from "./compaction.js";
 import { CAUGHT_UP, DROP_SPLITS, DROP_TEMPLATES, OLD_ROUNDS } from "./queries.js";
+import { RetentionMetrics } from "./retention-metrics.js";
 
 export interface RetentionOptions {
   /** How long single shares stay after their round: not at all, so many days, or for ever. */
@@ -24,6 +26,7 @@ export interface RetentionOptions {
 export interface RetentionModules {
   readonly database: Database;
   readonly logger: LedgerLogger;
+  readonly metrics?: Registry;
   /** Pool clock, milliseconds. */
   readonly now: () => number;
   /** Resolves after the time, rejects when the signal fires. */
@@ -52,12 +55,14 @@ const NEWEST_TIPS = 6;
 export class Retention {
   readonly #options: Required<RetentionOptions>;
   readonly #modules: RetentionModules;
+  readonly #metrics: RetentionMetrics | undefined;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
 
   constructor(options: RetentionOptions, modules: RetentionModules) {
     this.#options = { keepTemplates: TEMPLATES_KEPT_DAYS, minAgeMs: DAY_MS, newestTips: NEWEST_TIPS, intervalMs: INTERVAL_MS, ...options };
     this.#modules = modules;
+    this.#metrics = modules.metrics && new RetentionMetrics(modules.metrics);
   }
 
   /** Begins with a first run; does not wait for it. */
@@ -132,8 +137,10 @@ export class Retention {
     while (!signal.aborted) {
       try {
         const report = await this.run();
+        this.#metrics?.done(report, this.#modules.now());
         if (report.compacted > 0) logger.info({ ...report }, "old rounds were compacted");
       } catch (error) {
+        this.#metrics?.failed();
         logger.warn({ error: (error as Error).message }, "compacting old rounds failed, it is tried again later");
       }
       await wait(this.#options.intervalMs, signal).catch(() => undefined);
