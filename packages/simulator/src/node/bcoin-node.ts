@@ -289,7 +289,10 @@ export class BcoinNode {
       this.#invalidated.delete(hash);
       for (const block of blocks) {
         this.#node.chain.removeInvalid(internal(block.rhash()));
-        await this.#node.chain.add(block);
+        // Whoever hands a block in again and again, as a pool does, may be first.
+        await this.#node.chain.add(block).catch((error: { readonly reason?: string }) => {
+          if (error.reason !== "duplicate") throw error;
+        });
       }
     });
   }
