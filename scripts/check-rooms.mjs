@@ -79,8 +79,8 @@ export const ROOMS = {
   "packages/pool/src": { rooms: ["packages/pool/src/cli"], libraries: [], node: [] },
 };
 
-/** The simulator is no dependency of an installed pool: only the demo and the bench (cli/demo*, cli/bench/) may use it. */
-const DEMO = { file: /^packages\/pool\/src\/cli\/(demo(\/|[^/]*\.ts$)|bench\/)/, room: "packages/simulator/src" };
+/** The simulator is no dependency of an installed pool: only the demo, the bench and the runs under fire (cli/demo*, cli/bench/, cli/fire/) may use it. */
+const DEMO = { file: /^packages\/pool\/src\/cli\/(demo(\/|[^/]*\.ts$)|bench\/|fire\/)/, room: "packages/simulator/src" };
 
 const packageOf = (specifier) =>
   specifier

@@ -1,5 +1,10 @@
 /** A regtest node, gateways and miners on the wire, a load generator: for the demo, the tests and the bench. */
 export { SimulatorError, type SimulatorErrorCode } from "./errors.js";
+export { Coverage } from "./fuzz/coverage.js";
+export { decoderTargets } from "./fuzz/decoder-targets.js";
+export { type FuzzOptions, type FuzzReport, fuzz, holds, type Target } from "./fuzz/fuzzer.js";
+export { Random } from "./fuzz/random.js";
+export { seedBodies } from "./fuzz/seeds.js";
 export { minerAddress, minerScript } from "./gateway/addresses.js";
 export {
   type BuiltCoinbase,
@@ -30,3 +35,17 @@ export { type Found, Scanner } from "./mining/scanner.js";
 export { bitsForHashes, expectedHashes } from "./node/difficulty.js";
 export type { NodeTip, RegtestNodeOptions, RpcAccess } from "./node/options.js";
 export { RegtestNode } from "./node/regtest-node.js";
+export { RawChannel, type RawFlags, rawGatewayChannel } from "./wire/raw-channel.js";
+export {
+  type Answer,
+  blockOf,
+  type MinedShare,
+  type MineOptions,
+  mine,
+  mineOne,
+  newKeys,
+  type PoolPlace,
+  type Question,
+  WireGateway,
+  type WireGatewayOptions,
+} from "./wire/wire-gateway.js";

@@ -1,6 +1,6 @@
 /** The API of a real pool: it is there before the node is, names what is away, counts what happens, and is the last to go. */
 import { NodeClient } from "@openprime/bitcoin";
-import { minerAddress, RegtestNode, readTemplate } from "@openprime/simulator";
+import { mine, minerAddress, RegtestNode, readTemplate, WireGateway } from "@openprime/simulator";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type PoolStatusDocument, poolStatusDocument } from "../../src/api/index.js";
 import { apiUrl } from "../../src/cli/api/url.js";
@@ -10,7 +10,6 @@ import { NodeProxy } from "./support/node-proxy.js";
 import { PoolFolder } from "./support/pool-folder.js";
 import { PoolHome } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { mine, WireGateway } from "./support/wire-gateway.js";
 
 let node: RegtestNode;
 let client: NodeClient;

@@ -4,14 +4,24 @@
  */
 import { NodeClient, parseBlock, parseCoinbase, reverseHex } from "@openprime/bitcoin";
 import { encodePublicKey } from "@openprime/datum";
-import { minerAddress, RegtestNode, readTemplate, SimulatedGateway, SUBSIDY_ONLY, type Template } from "@openprime/simulator";
+import {
+  type MinedShare,
+  mine,
+  mineOne,
+  minerAddress,
+  RegtestNode,
+  readTemplate,
+  SimulatedGateway,
+  SUBSIDY_ONLY,
+  type Template,
+  WireGateway,
+} from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { auditDemo } from "../../src/cli/demo/audit.js";
 import { bookCounts, checkBooks } from "../../src/ledger/index.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolHome, type RunningPool } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { type MinedShare, mine, mineOne, WireGateway } from "./support/wire-gateway.js";
 
 /** 512 hashes a block. */
 const BITS = 0x1f7fffff;

@@ -3,14 +3,23 @@
  * books hold every share that a gateway was told is accepted exactly once, and nothing that no gateway sent; the sums say the same.
  */
 import { addressToScript, NETWORKS, NodeClient } from "@openprime/bitcoin";
-import { type Job, minerAddress, RegtestNode, readTemplate, type Template } from "@openprime/simulator";
+import {
+  type Job,
+  type MinedShare,
+  mine,
+  minerAddress,
+  type PoolPlace,
+  RegtestNode,
+  readTemplate,
+  type Template,
+  WireGateway,
+} from "@openprime/simulator";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { accountWeights, bookCounts, checkBooks, openDatabase } from "../../src/ledger/index.js";
 import { MemoryLogger } from "../ledger/support.js";
 import { type Command, lives, postmaster } from "./support/command.js";
 import { PoolFolder } from "./support/pool-folder.js";
 import { until } from "./support/until.js";
-import { type MinedShare, mine, type PoolPlace, WireGateway } from "./support/wire-gateway.js";
 
 const GATEWAYS = 3;
 /** Times that each is killed: pool, database, both. */

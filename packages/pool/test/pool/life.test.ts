@@ -9,13 +9,23 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { NodeClient } from "@openprime/bitcoin";
-import { type CoinbaseKind, minerAddress, RegtestNode, readTemplate, SUBSIDY_ONLY } from "@openprime/simulator";
+import {
+  blockOf,
+  type CoinbaseKind,
+  type MinedShare,
+  mineOne,
+  minerAddress,
+  type PoolPlace,
+  RegtestNode,
+  readTemplate,
+  SUBSIDY_ONLY,
+  WireGateway,
+} from "@openprime/simulator";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Command, lives, postmaster } from "./support/command.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolFolder } from "./support/pool-folder.js";
 import { until } from "./support/until.js";
-import { blockOf, type MinedShare, mineOne, type PoolPlace, WireGateway } from "./support/wire-gateway.js";
 
 /** 512 hashes a block. */
 const BITS = 0x1f7fffff;

@@ -4,7 +4,7 @@
  * test the books agree with the chain, and everybody can recompute every settlement.
  */
 import { reverseHex } from "@openprime/bitcoin";
-import { SUBSIDY_ONLY } from "@openprime/simulator";
+import { mine, SUBSIDY_ONLY } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { bookCounts } from "../../src/ledger/index.js";
 import { externalServer } from "../ledger/support.js";
@@ -22,7 +22,6 @@ import {
 } from "./support/money-scene.js";
 import type { Settings } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { mine } from "./support/wire-gateway.js";
 
 const server = await externalServer();
 

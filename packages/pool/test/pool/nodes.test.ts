@@ -3,13 +3,12 @@
  * back under work; found blocks reach the network all the same, and the books are right in the end.
  */
 import { NodeClient, reverseHex } from "@openprime/bitcoin";
-import { minerAddress, RegtestNode, readTemplate, type Template } from "@openprime/simulator";
+import { type MinedShare, mine, mineOne, minerAddress, RegtestNode, readTemplate, type Template, WireGateway } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { checkBooks } from "../../src/ledger/index.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolHome, type RunningPool } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { type MinedShare, mine, mineOne, WireGateway } from "./support/wire-gateway.js";
 
 const BITS = 0x1f7fffff;
 const MINER = `${minerAddress("nodes", 0)}.rig`;

@@ -1,12 +1,11 @@
 /** Work on an old block of the chain, which the node has had for long and the pool was never told of: worth nothing, whatever it claims. */
 import { fromReverseHex, NodeClient } from "@openprime/bitcoin";
-import { minerAddress, RegtestNode, readTemplate } from "@openprime/simulator";
+import { mine, mineOne, minerAddress, newKeys, RegtestNode, readTemplate, WireGateway } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { bookCounts, checkBooks } from "../../src/ledger/index.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolHome } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { mine, mineOne, newKeys, WireGateway } from "./support/wire-gateway.js";
 
 const MINER = `${minerAddress("old parents", 0)}.rig`;
 

@@ -4,7 +4,7 @@
  * everybody can recompute every settlement.
  */
 import { NETWORKS, reverseHex, scriptToAddress, sha256 } from "@openprime/bitcoin";
-import { SUBSIDY_ONLY } from "@openprime/simulator";
+import { mine, mineOne, SUBSIDY_ONLY } from "@openprime/simulator";
 import { p2wpkh, Transaction } from "@scure/btc-signer";
 import { pubECDSA } from "@scure/btc-signer/utils.js";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -13,7 +13,6 @@ import { accountBalances, matureHoldings } from "../../src/ledger/index.js";
 import { ADDRESSES, COIN, type FoundBlock, MoneyChain, MoneyScene, nameOf, negated, parts } from "./support/money-scene.js";
 import type { Settings } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { mine, mineOne } from "./support/wire-gateway.js";
 
 const SUBSIDY = 50n * COIN;
 

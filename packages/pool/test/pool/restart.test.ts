@@ -3,12 +3,11 @@
  * a share counts once through all of them. A real pool, a real database, a real node.
  */
 import { NodeClient } from "@openprime/bitcoin";
-import { minerAddress, RegtestNode, readTemplate, type Template } from "@openprime/simulator";
+import { mine, mineOne, minerAddress, newKeys, RegtestNode, readTemplate, type Template, WireGateway } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { checkBooks } from "../../src/ledger/index.js";
 import { PoolHome, type RunningPool } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { mine, mineOne, newKeys, WireGateway } from "./support/wire-gateway.js";
 
 /** 512 hashes a block, so that the test can mine outside blocks in no time. */
 const BITS = 0x1f7fffff;

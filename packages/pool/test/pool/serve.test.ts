@@ -1,13 +1,12 @@
 /** `openprime init` and `openprime serve` as processes: waiting for a node, serving, ending, and what they refuse to start with. */
 
 import { NodeClient } from "@openprime/bitcoin";
-import { minerAddress, RegtestNode, readTemplate } from "@openprime/simulator";
+import { mine, minerAddress, RegtestNode, readTemplate, WireGateway } from "@openprime/simulator";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { lives, postmaster } from "./support/command.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolFolder } from "./support/pool-folder.js";
 import { until } from "./support/until.js";
-import { mine, WireGateway } from "./support/wire-gateway.js";
 
 let node: RegtestNode;
 

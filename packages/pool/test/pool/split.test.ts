@@ -7,19 +7,21 @@ import { encodePublicKey } from "@openprime/datum";
 import {
   Hasher,
   type Misbehaviour,
+  mine,
+  mineOne,
   minerAddress,
   minerScript,
   RegtestNode,
   readTemplate,
   SimulatedGateway,
   type Template,
+  WireGateway,
 } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { bookCounts, checkBooks } from "../../src/ledger/index.js";
 import { divide, outputsFrom, type StoredShare, weigh } from "./support/plain-split.js";
 import { PoolHome, type RunningPool } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { mine, mineOne, WireGateway } from "./support/wire-gateway.js";
 
 /** 512 hashes a block, 256 times difficulty one: so the window of eight blocks is 2048 units of weight, and a test can fill it. */
 const BITS = 0x1f7fffff;

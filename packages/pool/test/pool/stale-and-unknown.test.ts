@@ -4,13 +4,12 @@
  */
 import { randomBytes } from "node:crypto";
 import { NodeClient, reverseHex } from "@openprime/bitcoin";
-import { minerAddress, RegtestNode, readTemplate, type Template } from "@openprime/simulator";
+import { blockOf, mine, mineOne, minerAddress, newKeys, RegtestNode, readTemplate, type Template, WireGateway } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { accountWeights, bookCounts, checkBooks } from "../../src/ledger/index.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolHome, type RunningPool } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { blockOf, mine, mineOne, newKeys, WireGateway } from "./support/wire-gateway.js";
 
 const BITS = 0x1f7fffff;
 const GRACE_MS = 2000;

@@ -9,8 +9,12 @@ import { join } from "node:path";
 import { NodeClient, parseBlock, reverseHex } from "@openprime/bitcoin";
 import {
   type Job,
+  type MinedShare,
+  mine,
+  mineOne,
   minerAddress,
   type NodePair,
+  newKeys,
   readTemplate,
   SimulatedGateway,
   spoil,
@@ -18,13 +22,13 @@ import {
   startSimulatedPair,
   type Template,
   type TemplateFault,
+  WireGateway,
 } from "@openprime/simulator";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { bookCounts, checkBooks } from "../../src/ledger/index.js";
 import { NodeProxy } from "./support/node-proxy.js";
 import { PoolHome, type RunningPool } from "./support/running-pool.js";
 import { until } from "./support/until.js";
-import { type MinedShare, mine, mineOne, newKeys, WireGateway } from "./support/wire-gateway.js";
 
 interface Broken {
   readonly fault: TemplateFault;

@@ -1,11 +1,12 @@
 /** The built `openprime` command as a process of its own, and the lines it logs. */
+
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { PoolPlace } from "@openprime/simulator";
 import { onTestFinished } from "vitest";
 import { until } from "./until.js";
-import type { PoolPlace } from "./wire-gateway.js";
 
 const OPENPRIME = fileURLToPath(new URL("../../../bin/openprime.js", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));

@@ -4,7 +4,21 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { NodeClient, parseBlock, parseCoinbase, reverseHex, sha256d } from "@openprime/bitcoin";
-import { type CoinbaseKind, Job, minerAddress, minerScript, RegtestNode, readTemplate, type Template } from "@openprime/simulator";
+import {
+  blockOf,
+  type CoinbaseKind,
+  Job,
+  type MinedShare,
+  mine,
+  mineOne,
+  minerAddress,
+  minerScript,
+  newKeys,
+  RegtestNode,
+  readTemplate,
+  type Template,
+  WireGateway,
+} from "@openprime/simulator";
 import { expect } from "vitest";
 import { RpcAuditNode } from "../../../src/cli/audit/audit-node.js";
 import { publishedFiles } from "../../../src/cli/audit/published-files.js";
@@ -17,7 +31,6 @@ import { NodeProxy } from "./node-proxy.js";
 import { divide } from "./plain-split.js";
 import { PoolHome, type RunningPool, type Settings } from "./running-pool.js";
 import { until } from "./until.js";
-import { blockOf, type MinedShare, mine, mineOne, newKeys, WireGateway } from "./wire-gateway.js";
 
 /** 512 hashes a block, which is 256 times difficulty one. */
 const BITS = 0x1f7fffff;

@@ -3,12 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodePublicKey, loadCrypto } from "@openprime/datum";
-import { minerAddress, type RpcAccess } from "@openprime/simulator";
+import { minerAddress, newKeys, type PoolPlace, type RpcAccess } from "@openprime/simulator";
 import { type Config, resolveConfig } from "../../../src/cli/config/index.js";
 import { type Pool, type PoolModules, startPool } from "../../../src/cli/pool.js";
 import { type LogLines, logLines } from "../../chain/log-lines.js";
 import { externalServer, temporaryDatabase } from "../../ledger/support.js";
-import { newKeys, type PoolPlace } from "./wire-gateway.js";
 
 export type Settings = Parameters<typeof resolveConfig>[0];
 

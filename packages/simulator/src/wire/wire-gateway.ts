@@ -1,5 +1,5 @@
 /**
- * A gateway in the test's own hands: the real wire over a real socket, work built from a real node's templates, and the header hash of
+ * A gateway in a test's own hands: the real wire over a real socket, work built from a real node's templates, and the header hash of
  * every share known before it is sent. It does nothing by itself, so a test decides what is sent when, and knows how each share was answered.
  */
 import { randomBytes } from "node:crypto";
@@ -23,24 +23,16 @@ import {
   type ShortIdsRequest,
   type TransactionsByIndexRequest,
 } from "@openprime/datum";
-import {
-  answerValidation,
-  type CoinbaseKind,
-  headerWithNonce,
-  Job,
-  makeWork,
-  networkTarget,
-  REPLY_TYPES,
-  refusal,
-  Scanner,
-  SUBSIDY_ONLY,
-  shareTargetBytes,
-  type Template,
-  type Work,
-} from "@openprime/simulator";
+import { type CoinbaseKind, SUBSIDY_ONLY } from "../gateway/coinbase.js";
+import { Job } from "../gateway/job.js";
+import { networkTarget, shareTargetBytes } from "../gateway/targets.js";
+import type { Template } from "../gateway/template.js";
+import { answerValidation, REPLY_TYPES, refusal } from "../gateway/validation.js";
+import { headerWithNonce, makeWork, type Work } from "../gateway/work.js";
+import { Scanner } from "../mining/scanner.js";
 
 const crypto = await loadCrypto();
-const scanner = new Scanner();
+let scanner: Scanner | undefined;
 /** Differs for every piece of work of this process, so no two shares are alike by chance. */
 let extranonces = 0n;
 /** Grows too: an answer names a share by its nonce, and is to be told from every other. */
@@ -87,6 +79,7 @@ export function mine(job: Job, options: MineOptions): MinedShare[] {
   const { username, kind = 0, targetByte = 0, count = 1, block = false, quickdiff = false } = options;
   const shares: MinedShare[] = [];
   const blockTarget = networkTarget(job.template.nbits);
+  scanner ??= new Scanner();
   while (shares.length < count) {
     const extranonce = new Uint8Array(12);
     extranonce.set(randomBytes(4));
