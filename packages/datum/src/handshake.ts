@@ -16,6 +16,8 @@ export const MAX_MOTD_BYTES = 511;
 
 /** Largest sealed HELLO: more is no HELLO. */
 export const MAX_HELLO_BYTES = SEAL_BYTES + KEYS_BYTES + MAX_VERSION_BYTES + 1 + 1 + 4 + MAX_HELLO_PADDING + SIGNATURE_BYTES;
+/** Smallest sealed HELLO: an empty version, one byte of padding. */
+export const MIN_HELLO_BYTES = SEAL_BYTES + KEYS_BYTES + 1 + 1 + 4 + 1 + SIGNATURE_BYTES;
 /** Largest sealed handshake response. */
 export const MAX_RESPONSE_BYTES = SEAL_BYTES + KEYS_BYTES + 2 * KEY_BYTES + MAX_MOTD_BYTES + 1 + SIGNATURE_BYTES;
 

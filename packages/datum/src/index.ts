@@ -8,7 +8,7 @@ export { feedback } from "./feedback.js";
 export { type FrameHeader, HELLO_HEADER_KEY, LARGEST_PAYLOAD, readHeader, writeHeader } from "./frame.js";
 export { GatewayChannel, type GatewayChannelOptions, type PoolEvent } from "./gateway-channel.js";
 export { decodeGatewayMessage, encodeGatewayMessage, MAX_USERNAME_BYTES } from "./gateway-messages.js";
-export { MAX_HELLO_BYTES, MAX_MOTD_BYTES } from "./handshake.js";
+export { MAX_HELLO_BYTES, MAX_MOTD_BYTES, MIN_HELLO_BYTES } from "./handshake.js";
 export {
   decodePublicKey,
   encodePublicKey,

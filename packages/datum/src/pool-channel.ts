@@ -4,7 +4,7 @@ import { DatumError } from "./errors.js";
 import { feedback } from "./feedback.js";
 import { COMMAND, type Frame, type FrameHeader, FrameReader, HELLO_HEADER_KEY, HeaderKey } from "./frame.js";
 import { decodeGatewayMessage } from "./gateway-messages.js";
-import { decodeHello, encodeResponse, MAX_HELLO_BYTES } from "./handshake.js";
+import { decodeHello, encodeResponse, MAX_HELLO_BYTES, MIN_HELLO_BYTES } from "./handshake.js";
 import { encodeInfo } from "./info.js";
 import type { LongTermKeys, SessionKeys } from "./keys.js";
 import type { GatewayMessage, Hello, PoolMessage } from "./messages.js";
@@ -36,7 +36,10 @@ export class PoolChannel {
   readonly #reader: FrameReader;
   #receiveKey: HeaderKey | undefined;
   #hello: Hello | undefined;
+  /** A HELLO that is whole but not opened. */
+  #sealedHello: Frame | undefined;
   #longTerm: LongTermKeys | undefined;
+  #frameBytes = 0;
   #cipher: SessionCipher | undefined;
   #failure: DatumError | undefined;
 
@@ -68,6 +71,30 @@ export class PoolChannel {
     this.#reader.push(chunk);
   }
 
+  /** Bytes on the wire of the last message, without its header. */
+  get frameBytes(): number {
+    return this.#frameBytes;
+  }
+
+  /** Bytes that wait to be read. */
+  get buffered(): number {
+    return this.#reader.buffered + (this.#sealedHello?.payload.length ?? 0);
+  }
+
+  /**
+   * Whether a HELLO lies there whole, by its header alone: nothing has been decrypted, which is the costly part, and is left to `next`.
+   *
+   * @throws DatumError as `next`, for a header that is no HELLO's
+   */
+  helloArrived(): boolean {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#hello !== undefined) return false;
+    return this.#sound(() => {
+      this.#sealedHello ??= this.#reader.next();
+      return this.#sealedHello !== undefined;
+    });
+  }
+
   /**
    * The next event, or undefined when more bytes are needed.
    *
@@ -75,14 +102,14 @@ export class PoolChannel {
    */
   next(): GatewayEvent | undefined {
     if (this.#failure !== undefined) throw this.#failure;
-    try {
-      const next = this.#reader.next();
+    return this.#sound(() => {
+      const next = this.#sealedHello ?? this.#reader.next();
       if (next === undefined) return undefined;
-      return this.#hello === undefined ? { type: "hello", hello: this.#readHello(next) } : { type: "message", message: this.#read(next) };
-    } catch (error) {
-      if (error instanceof DatumError) this.#failure = error;
-      throw error;
-    }
+      this.#sealedHello = undefined;
+      if (this.#hello === undefined) return { type: "hello", hello: this.#readHello(next) };
+      this.#frameBytes = next.payload.length;
+      return { type: "message", message: this.#read(next) };
+    });
   }
 
   /**
@@ -133,6 +160,16 @@ export class PoolChannel {
     return cipher.seal(COMMAND.mining, encodePoolMessage(message), message.type === "configuration");
   }
 
+  /** The channel is dead from the first error on. */
+  #sound<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof DatumError) this.#failure = error;
+      throw error;
+    }
+  }
+
   /** Judged by the header alone, before the payload is waited for. */
   #limit(header: FrameHeader): number {
     if (this.#hello !== undefined) {
@@ -141,6 +178,9 @@ export class PoolChannel {
     }
     if (header.command !== COMMAND.helloOrPing || !header.signed || !header.sealed || header.channel || header.length < SEAL_BYTES) {
       throw new DatumError("unexpectedFrame", "HELLO, signed and sealed", describe(header));
+    }
+    if (header.length < MIN_HELLO_BYTES) {
+      throw new DatumError("helloMalformed", `at least ${MIN_HELLO_BYTES} bytes`, `${header.length}`);
     }
     return MAX_HELLO_BYTES;
   }

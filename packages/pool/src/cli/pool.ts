@@ -18,7 +18,7 @@ import {
   type NodeGroupOptions,
   type NodeStatus,
 } from "../chain/index.js";
-import { GatewayServer, type GatewayServerModules, type GatewaySnapshot } from "../gateway/index.js";
+import { type GatewayLimits, GatewayServer, type GatewayServerModules, type GatewaySnapshot } from "../gateway/index.js";
 import {
   type BlockStatus,
   Blocks,
@@ -234,7 +234,10 @@ async function assemble(
   );
   const server = new GatewayServer(
     {
-      ...config.listen,
+      host: config.listen.host,
+      port: config.listen.port,
+      addresses: { allow: config.listen.allow, deny: config.listen.deny, proxies: config.listen.proxiesTrusted },
+      gateways: config.gateways,
       payoutScript: settings.payoutScript,
       tag: settings.tagBytes,
       minimumDifficulty: settings.minimumDifficulty,
@@ -242,12 +245,7 @@ async function assemble(
       gatewaySharesPerMinute: settings.gatewaySharesPerMinute,
       motd: settings.motd,
       relays: new Set(config.relays),
-      limits: {
-        connections: config.limits.connections,
-        connectionsPerAddress: config.limits.connectionsPerAddress,
-        coinbaserBurst: config.limits.coinbaserPerMinute,
-        coinbaserPerSecond: config.limits.coinbaserPerMinute / 60,
-      },
+      limits: gatewayLimits(config.limits),
     },
     {
       crypto: modules.crypto,
@@ -283,6 +281,18 @@ async function assemble(
     view,
     apiAddress,
   );
+}
+
+/** The configured limits as the listener takes them. */
+function gatewayLimits(limits: Config["limits"]): Partial<GatewayLimits> {
+  const { newGatewaysPerHour, coinbaserPerMinute, banMs, accountsPerSession: _, workersPerSession: __, ...same } = limits;
+  return {
+    ...same,
+    newSessionsPerHour: newGatewaysPerHour,
+    coinbaserBurst: coinbaserPerMinute,
+    coinbaserPerSecond: coinbaserPerMinute / 60,
+    banHalfLifeMs: banMs,
+  };
 }
 
 /** Work made for an earlier script of the pool is good for so long: a gateway's oldest job is 270 s old. */

@@ -1,11 +1,12 @@
 /**
- * One gateway's socket: awaiting HELLO → loading the session → open → closed.
+ * One gateway's socket: awaiting HELLO → waiting for its turn → loading the session → open → closed.
  *
  * Everything between two reads is synchronous: frames are opened, judged and answered in one go, in the order they came, and what they yield
- * leaves in one write. Only the session's load is awaited, with the socket paused and nothing opened meanwhile.
+ * leaves in one write. Only the handshake's turn and the session's load are awaited, with the socket paused and nothing opened meanwhile. One
+ * read may hold hundreds of shares: after a millisecond of them the other connections have their turn.
  *
- * Memory of one connection: one frame (36 kB; 128 kB and 4 MB only while short ids and transactions are asked of it) and one read (64 kB),
- * `queuedBytes` unsent, `pendingShares` waiting for their commit.
+ * Memory of one connection: twice one frame (36 kB; 128 kB and 4 MB only while short ids and transactions are asked of it) and one read (64
+ * kB), `queuedBytes` unsent (and at most one frame more), `pendingShares` waiting for their commit.
  */
 import type { Socket } from "node:net";
 import {
@@ -20,11 +21,18 @@ import {
 } from "@openprime/datum";
 import type { Logger } from "pino";
 import { type BlockCandidate, type JudgedShare, type Parent, REASON } from "../work/index.js";
+import type { Admission, Guest, Origin, Standing } from "./admission.js";
+import { type BudgetName, HOPELESS, SLOWED } from "./budgets.js";
 import { FirstBytes } from "./first-bytes.js";
+import { ACCOUNT_NOT_LISTED, type GatewayList, notListed } from "./gateway-list.js";
+import type { HandshakeQueue, WaitingHandshake } from "./handshake-queue.js";
+import type { KeyedBuckets } from "./keyed-buckets.js";
+import type { KnownAddresses } from "./known-addresses.js";
 import type { LogLimiter } from "./log-limiter.js";
 import type { ConnectionState, GatewayMetrics, HandshakeOutcome } from "./metrics.js";
 import type { GatewayLimits } from "./options.js";
 import { Outbox } from "./outbox.js";
+import { penalty } from "./penalties.js";
 import { poolKeyPrefix } from "./pool-keys.js";
 import type { BlockSink, CommitOutcome, Judge, ShareSink, SplitSource } from "./ports.js";
 import { type Question, Questions, type Reply } from "./questions.js";
@@ -34,8 +42,18 @@ import { statusOf } from "./session-stats.js";
 import { answerSplit } from "./split-answer.js";
 import { SPLIT_IGNORED } from "./split-use.js";
 
-/** How long a closed socket may take to read our last bytes. */
+/** How long a closed socket may take to read our last bytes; and how long, and for how many bytes, one that shall be closed is still read. */
 const LINGER_MS = 2000;
+const LAST_BYTES = 1024 * 1024;
+/** Work for one connection before the others have their turn. */
+const SLICE_MS = 1;
+/** Shorter rests would cost more than they save. */
+const LEAST_REST_MS = 20;
+/** A gateway that was not slowed for so long is told again when it is. */
+const SLOWED_AGAIN_MS = 60_000;
+
+const OVER_BUDGET = "Your gateway asks for more splits than a gateway needs: some of its coinbases pay no split until it asks less.";
+const TOO_MANY_NEW = "Too many new gateways have come from your network: this one is taken later. It keeps trying by itself.";
 
 export type CloseReason =
   | "left"
@@ -45,6 +63,13 @@ export type CloseReason =
   | "handshakeTimeout"
   | "http"
   | "stratum"
+  | "proxyHeader"
+  | "gaveWay"
+  | "tooManyHandshakes"
+  | "tooManyNewSessions"
+  | "notListed"
+  | "accountNotListed"
+  | "invalidShares"
   | "sessionUnavailable"
   | "takenOver"
   | "idle"
@@ -54,6 +79,9 @@ export type CloseReason =
 
 /** What an answer repeats of its share. Kept instead of the share, whose bytes would keep its whole frame in memory until the commit. */
 type ShareName = Pick<Share, "nonce" | "targetByte" | "jobId">;
+
+/** A network has brought its number of new gateways. Never leaves the room. */
+class TooManyNewSessions extends Error {}
 
 /** What a connection shares with its siblings. */
 export interface ConnectionContext {
@@ -68,6 +96,14 @@ export interface ConnectionContext {
   readonly blocks: BlockSink;
   readonly registry: SessionRegistry;
   readonly hellos: SeenHellos;
+  readonly admission: Admission;
+  readonly handshakes: HandshakeQueue;
+  readonly known: KnownAddresses;
+  /** New sessions by network. */
+  readonly newSessions: KeyedBuckets;
+  /** Coinbaser requests of gateways without accepted work, by network. */
+  readonly strangersRequests: KeyedBuckets;
+  readonly gateways: GatewayList;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly logLimiter: LogLimiter;
@@ -77,14 +113,18 @@ export interface ConnectionContext {
   readonly monotonic: () => number;
   /** The socket has closed: it counts no longer. */
   readonly onClosed: (connection: Connection) => void;
+  /** It did something that adds to the score of its address. */
+  readonly onMisbehaviour: (origin: Origin, points: number, reason: CloseReason) => void;
 }
 
-export class Connection implements SessionConnection {
+export class Connection implements SessionConnection, Guest, WaitingHandshake {
   /** Of this run of the pool; every line about the connection has it. */
   readonly id: number;
   readonly connectedAt: number;
+  readonly since: number;
   #state: ConnectionState | "closed" = "handshake";
-  readonly #openedAt: number;
+  /** When the present part of the handshake began. */
+  #stepAt: number;
   readonly #channel: PoolChannel;
   readonly #smallPayload: number;
   /** Undefined once it is known that a gateway speaks. */
@@ -100,20 +140,31 @@ export class Connection implements SessionConnection {
   #draining = false;
   #pending = 0;
   #paused = false;
+  /** Reading waits for a moment. */
+  #resting = false;
+  #restTimer: NodeJS.Timeout | undefined;
+  #slowedAt = Number.NEGATIVE_INFINITY;
   #finishing = false;
+  /** It has been told why it is closed, and is still read for a moment. */
+  #dismissal: { readonly reason: CloseReason; bytesLeft: number; readonly timer: NodeJS.Timeout } | undefined;
+  /** Its work is good for listed accounts only. */
+  #byAccount = false;
+  /** Its address is noted as one that good work comes from. */
+  #noted = false;
   readonly #questions: Questions;
   #tipTimer: NodeJS.Timeout | undefined;
   #log: Logger;
 
   constructor(
     private readonly socket: Socket,
-    readonly address: string,
+    private readonly origin: Origin,
     private readonly context: ConnectionContext,
   ) {
     this.id = context.nextId();
     this.connectedAt = context.now();
-    this.#openedAt = context.monotonic();
-    this.#lastReceived = this.#openedAt;
+    this.since = context.monotonic();
+    this.#stepAt = this.since;
+    this.#lastReceived = this.since;
     this.#channel = context.newChannel();
     this.#smallPayload = this.#channel.maxPayload;
     this.#out = new Outbox(socket, context.monotonic, context.limits.queuedBytes, (unsent) => this.#close("slowReader", { unsent }));
@@ -125,7 +176,7 @@ export class Connection implements SessionConnection {
       },
       count: (kind, outcome) => context.metrics.question(kind, outcome),
     });
-    this.#log = context.log.child({ connection: this.id, peer: `${address}:${socket.remotePort ?? 0}` });
+    this.#log = context.log.child({ connection: this.id, peer: `${origin.address}:${socket.remotePort ?? 0}` });
     context.metrics.state(undefined, "handshake");
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("error", (error: NodeJS.ErrnoException) => this.#close("socketError", { error: error.code ?? error.message }));
@@ -141,15 +192,38 @@ export class Connection implements SessionConnection {
     return this.#version;
   }
 
+  get address(): string {
+    return this.origin.address;
+  }
+
+  get prefix(): string {
+    return this.origin.prefix;
+  }
+
+  get known(): boolean {
+    return this.context.admission.known(this.origin);
+  }
+
+  get standing(): Standing {
+    if (this.#state === "handshake") return "greeting";
+    return this.#session?.hasWork === true ? "good" : "stranger";
+  }
+
+  /** Bytes in memory, unread and unsent. */
+  get heldBytes(): number {
+    return this.#channel.buffered + (this.#first?.held ?? 0) + this.#out.unsent;
+  }
+
   /** Runs the timers; called about once a second. */
   tick(): void {
     const { limits } = this.context;
     const now = this.context.monotonic();
     if (this.#state === "closed") return;
     if (this.#state !== "open") {
-      if (now - this.#openedAt >= limits.handshakeMs) {
+      const most = this.#state === "queued" ? limits.handshakeQueueMs : limits.handshakeMs;
+      if (now - this.#stepAt >= most) {
         this.#endHandshake("timeout");
-        this.#close("handshakeTimeout", { afterMs: Math.round(now - this.#openedAt), state: this.#state });
+        this.#close("handshakeTimeout", { afterMs: Math.round(now - this.#stepAt), state: this.#state });
       }
       return;
     }
@@ -157,7 +231,7 @@ export class Connection implements SessionConnection {
     else this.#stalledSince ??= now;
     if (this.#stalledSince !== undefined && now - this.#stalledSince >= limits.stalledMs) {
       this.#close("slowReader", { unsent: this.socket.writableLength, stalledMs: Math.round(now - this.#stalledSince) });
-    } else if (now - this.#lastReceived >= limits.idleMs && !this.#paused) {
+    } else if (now - this.#lastReceived >= limits.idleMs && !this.#paused && !this.#resting) {
       this.#close("idle", { silentMs: Math.round(now - this.#lastReceived) });
     } else {
       this.#guard(() => {
@@ -203,6 +277,13 @@ export class Connection implements SessionConnection {
     this.socket.destroy();
   }
 
+  /** Its place is wanted by somebody else. */
+  giveWay(): void {
+    if (this.#state !== "open") this.#endHandshake("gaveWay");
+    this.#close("gaveWay", { standing: this.standing });
+    this.socket.destroy();
+  }
+
   takenOver(): void {
     this.context.metrics.takenOver();
     this.#close("takenOver");
@@ -244,8 +325,15 @@ export class Connection implements SessionConnection {
   #onData(chunk: Uint8Array): void {
     if (this.#state === "closed") return;
     this.#lastReceived = this.context.monotonic();
+    if (this.#dismissal !== undefined) this.#dismissal.bytesLeft -= chunk.length;
     const peer = this.#first?.read(chunk) ?? { kind: "datum", bytes: chunk };
     if (peer.kind === "more") return;
+    if (peer.kind === "proxy") {
+      this.context.metrics.protocolError("proxyNotTrusted");
+      this.#endHandshake("proxyHeader");
+      this.#close("proxyHeader", { code: "proxyNotTrusted" });
+      return;
+    }
     if (peer.kind !== "datum") {
       this.#out.queue(peer.answer);
       this.#endHandshake(peer.kind);
@@ -255,19 +343,31 @@ export class Connection implements SessionConnection {
     this.#first = undefined;
     this.#guard(() => {
       this.#channel.receive(peer.bytes);
-      this.#drain();
+      if (this.#state === "handshake") this.#greet();
+      else this.#drain();
     });
+  }
+
+  /** A HELLO that has arrived is opened when its turn comes. */
+  #greet(): void {
+    if (!this.#channel.helloArrived()) return;
+    // A gateway sends nothing before its configuration, so nothing is lost by not reading; what came early stays closed in the channel.
+    this.socket.pause();
+    this.#stepAt = this.context.monotonic();
+    this.#toState("queued");
+    this.context.handshakes.enter(this);
   }
 
   /** Opens and handles frames until bytes run out, or the connection must wait. Never awaits. */
   #drain(): void {
     this.#draining = true;
+    const until = this.context.monotonic() + SLICE_MS;
     try {
       while (this.#mayRead()) {
         const event = this.#channel.next();
         if (event === undefined) break;
-        if (event.type === "hello") this.#onHello(event.hello);
-        else this.#onMessage(event.message);
+        if (event.type === "message") this.#onMessage(event.message);
+        if (this.context.monotonic() >= until) this.#rest(0);
       }
     } finally {
       this.#draining = false;
@@ -277,11 +377,48 @@ export class Connection implements SessionConnection {
       this.socket.pause();
     }
     if (this.#state !== "closed") this.#out.flush();
+    if (this.#dismissal !== undefined && this.#dismissal.bytesLeft <= 0) this.#close(this.#dismissal.reason);
   }
 
   #mayRead(): boolean {
-    if (this.#finishing) return false;
-    return this.#state === "handshake" || (this.#state === "open" && this.#pending < this.context.limits.pendingShares);
+    if (this.#finishing || this.#resting) return false;
+    return this.#state === "open" && this.#pending < this.context.limits.pendingShares;
+  }
+
+  /** Reads nothing for so long; 0: until the other connections have had their turn. */
+  #rest(ms: number): void {
+    if (this.#resting || this.#state !== "open") return;
+    this.#resting = true;
+    this.socket.pause();
+    const again = (): void => {
+      this.#resting = false;
+      if (this.#state !== "open" || this.#finishing || this.#paused) return;
+      this.socket.resume();
+      this.#guard(() => this.#drain());
+    };
+    if (ms > 0) this.#restTimer = setTimeout(again, Math.max(LEAST_REST_MS, ms));
+    // Also for a log's callback: the frames that wait here are another turn's work.
+    else setImmediate(again);
+  }
+
+  /** A budget is used up: reading waits until it is balanced. */
+  #slow(waitMs: number, budget: BudgetName): void {
+    if (waitMs === 0 || this.#dismissal !== undefined) return;
+    this.#rest(waitMs);
+    const now = this.context.monotonic();
+    if (now - this.#slowedAt >= SLOWED_AGAIN_MS) {
+      this.context.metrics.slowed(budget);
+      this.#warn(`slowed.${budget}`, { budget }, "a gateway is over its budget: it is read more slowly");
+      this.#session?.source.tell(SLOWED[budget]);
+    }
+    this.#slowedAt = now;
+  }
+
+  /** Tells why, and closes; but first what is under way is read and judged as ever, so that no block is lost in it. */
+  #dismiss(reason: CloseReason, words: string): void {
+    if (this.#dismissal !== undefined || this.#state !== "open") return;
+    this.#sendLater({ type: "info", text: words });
+    this.#dismissal = { reason, bytesLeft: LAST_BYTES, timer: setTimeout(() => this.#close(reason), LINGER_MS) };
   }
 
   /** Whatever is wrong with a peer's bytes, or with us, ends this connection and nothing else. */
@@ -303,27 +440,66 @@ export class Connection implements SessionConnection {
 
   // The handshake.
 
-  #onHello(hello: Hello): void {
+  /** Its turn in the queue of handshakes. */
+  async start(): Promise<void> {
+    if (this.#state !== "queued") return;
+    this.#toState("opening");
+    this.#stepAt = this.context.monotonic();
+    let opening: Promise<GatewaySession> | undefined;
+    this.#guard(() => {
+      const event = this.#channel.next();
+      if (event?.type === "hello") opening = this.#onHello(event.hello);
+    });
+    if (opening === undefined) return;
+    try {
+      this.#onSession(await opening);
+    } catch (error) {
+      if (error instanceof TooManyNewSessions) this.#turnDown("tooManyNewSessions", TOO_MANY_NEW);
+      if (this.#isClosed) return;
+      this.#endHandshake("sessionUnavailable");
+      this.#close("sessionUnavailable", { err: error });
+    }
+  }
+
+  turnAway(): void {
+    this.#endHandshake("tooManyHandshakes");
+    this.#close("tooManyHandshakes");
+  }
+
+  /** The session that a HELLO asks for; undefined when it gets none, and has been told so. */
+  #onHello(hello: Hello): Promise<GatewaySession> | undefined {
+    const { context } = this;
     this.#version = printable(hello.version);
-    const keyPrefix = Buffer.from(hello.longTermSignKey).toString("hex").slice(0, 16);
-    this.#log = this.#log.child({ gateway: keyPrefix });
-    if (this.context.hellos.check(hello.sessionSignKey, this.context.monotonic())) {
+    const key = Buffer.from(hello.longTermSignKey).toString("hex");
+    this.#log = this.#log.child({ gateway: key.slice(0, 16) });
+    if (context.hellos.check(hello.sessionSignKey, context.monotonic())) {
       this.#endHandshake("replayed");
       this.#close("replayedHello", { version: this.#version });
-      return;
+      return undefined;
     }
     this.#out.queue(this.#channel.accept());
-    this.#toState("opening");
-    // A gateway sends nothing before its configuration, so nothing is lost by not reading; what came early stays closed in the channel.
-    this.socket.pause();
-    this.context.registry.open(hello.longTermSignKey, hello.version).then(
-      (session) => this.#onSession(session),
-      (error: unknown) => {
-        if (this.#state === "closed") return;
-        this.#endHandshake("sessionUnavailable");
-        this.#close("sessionUnavailable", { err: error });
-      },
-    );
+    const standing = context.gateways.standing(key);
+    if (standing === "refused") {
+      this.#turnDown("notListed", notListed(key), { key, version: this.#version });
+      return undefined;
+    }
+    this.#byAccount = standing === "byAccount";
+    return context.registry.open(hello.longTermSignKey, hello.version, () => {
+      if (!context.newSessions.take(this.prefix, context.monotonic())) throw new TooManyNewSessions();
+    });
+  }
+
+  /** A gateway that could be talked to is told why it gets no session. */
+  #turnDown(reason: "tooManyNewSessions" | "notListed", words: string, detail: Record<string, unknown> = {}): void {
+    if (this.#isClosed) return;
+    this.#send({ type: "info", text: words });
+    this.#endHandshake(reason);
+    this.#close(reason, detail);
+  }
+
+  /** As a getter, so that the compiler knows that it changes while something is awaited. */
+  get #isClosed(): boolean {
+    return this.#state === "closed";
   }
 
   /**
@@ -356,6 +532,7 @@ export class Connection implements SessionConnection {
 
   #onMessage(message: GatewayMessage): void {
     const session = this.#session!;
+    this.#spend(message, session);
     if (!this.#proven) {
       this.#proven = true;
       const previous = this.context.registry.takeOver(session, this);
@@ -380,6 +557,14 @@ export class Connection implements SessionConnection {
     }
   }
 
+  /** What was asked for is free. */
+  #spend(message: GatewayMessage, session: GatewaySession): void {
+    if (message.type !== "share" && message.type !== "coinbaserRequest" && message.type !== "jobAnnouncement") return;
+    const kind = message.type === "share" ? "shares" : "messages";
+    const { waitMs, budget } = session.budgets.message(kind, this.#channel.frameBytes, this.context.monotonic());
+    this.#slow(waitMs, budget);
+  }
+
   #unasked(type: string): void {
     this.context.metrics.protocolError("unaskedReply");
     this.#close("protocolError", { code: "unaskedReply", got: type });
@@ -387,9 +572,12 @@ export class Connection implements SessionConnection {
 
   #onCoinbaserRequest(request: CoinbaserRequest, session: GatewaySession): void {
     const started = this.context.monotonic();
-    const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started);
+    const { strangersRequests } = this.context;
+    const within = session.coinbaserBudget.take(started) && (session.hasWork || strangersRequests.take(this.prefix, started));
+    const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started, within);
     if (result === "overBudget") {
-      this.#warn(result, { value: request.value.toString() }, "coinbaser request over the session's budget: empty list");
+      this.#warn(result, { value: request.value.toString() }, "coinbaser request over the budget: empty list");
+      session.source.tell(OVER_BUDGET);
     }
     this.#send(response);
     this.context.metrics.coinbaser(result, (this.context.monotonic() - started) / 1000);
@@ -410,9 +598,16 @@ export class Connection implements SessionConnection {
       this.#warn(`refused${verdict.reason}`, { reason: verdict.reason, detail: verdict.detail }, "share refused");
       if (verdict.reason === REASON.other && slot?.template?.state === "unsound") this.context.metrics.unsoundTemplate();
       this.#refuse(share, session, verdict.reason);
+      this.#spendInvalid(verdict.reason, session);
       return;
     }
     const judged = verdict.share;
+    if (this.#byAccount && !this.context.gateways.approves(judged.account)) {
+      this.context.judge.forget(judged);
+      this.#refuse(share, session, REASON.badUsername);
+      this.#dismiss("accountNotListed", ACCOUNT_NOT_LISTED);
+      return;
+    }
     // Whether it can be committed or not: a database that is down is no silence of the gateway's.
     session.minimum.note(started, Number(judged.weight));
     const name: ShareName = { nonce: share.nonce, targetByte: share.targetByte, jobId: share.jobId };
@@ -443,12 +638,15 @@ export class Connection implements SessionConnection {
     if (outcome === "committed") {
       const status = statusOf(judged);
       session.stats.addAccepted(judged, this.context.now());
+      session.budgets.accepted();
+      if (!this.#noted) this.#noteWork(session);
       this.context.metrics.share(status, 0);
       if (judged.late === true) this.context.metrics.late();
       this.context.metrics.acknowledged((this.context.monotonic() - started) / 1000);
       this.#answer(share, status, 0);
     } else if (outcome === "duplicate") {
       this.#refuse(share, session, REASON.duplicate);
+      this.#spendInvalid(REASON.duplicate, session);
     } else {
       this.context.judge.forget(judged);
       this.#refuse(share, session, REASON.other);
@@ -470,12 +668,19 @@ export class Connection implements SessionConnection {
 
   #unpause(): void {
     this.#paused = false;
-    // Not from inside the log's callback: the frames that wait here are another turn's work.
-    setImmediate(() => {
-      if (this.#state !== "open" || this.#finishing) return;
-      this.socket.resume();
-      this.#guard(() => this.#drain());
-    });
+    this.#rest(0);
+  }
+
+  /** Good work comes from its address. */
+  #noteWork(session: GatewaySession): void {
+    this.#noted = true;
+    this.context.known.note(this.origin.key, session.keyPrefix, this.context.monotonic());
+  }
+
+  #spendInvalid(reason: number, session: GatewaySession): void {
+    const wait = session.budgets.refused(reason, session.hasWork, this.context.monotonic());
+    if (wait === "hopeless") this.#dismiss("invalidShares", HOPELESS);
+    else this.#slow(wait, "invalidShares");
   }
 
   #refuse(share: ShareName, session: GatewaySession, reason: number): void {
@@ -538,14 +743,23 @@ export class Connection implements SessionConnection {
     if (this.#state === "closed") return;
     const { context } = this;
     if ((reason === "left" || reason === "socketError" || reason === "shutdown") && this.#state !== "open") this.#endHandshake("left");
+    const open = this.#state === "open";
+    // Only what a peer left undone itself: not our queue or our books.
+    const own = reason !== "handshakeTimeout" || this.#state === "handshake";
     context.metrics.state(this.#state, undefined);
     context.metrics.closed(reason);
     this.#state = "closed";
     this.#first = undefined;
-    if (this.#session !== undefined) context.registry.detach(this.#session, this);
+    context.handshakes.leave(this);
+    if (this.#session !== undefined) {
+      if (this.#noted) this.#noteWork(this.#session);
+      context.registry.detach(this.#session, this);
+    }
     this.#questions.disconnect();
-    clearTimeout(this.#tipTimer);
+    for (const timer of [this.#tipTimer, this.#restTimer, this.#dismissal?.timer]) clearTimeout(timer);
     this.#logClose(reason, detail);
+    const points = own ? penalty(reason, open, detail.code) : 0;
+    if (points > 0) context.onMisbehaviour(this.origin, points, reason);
     if (reason === "slowReader" || this.socket.destroyed) {
       this.socket.destroy();
       return;

@@ -3,9 +3,11 @@
  *
  * It can't misfire for a HELLO. A HELLO's header is command 1, signed, sealed: as u32 it is 0x0B000000 | length with the reserved bits 22-23
  * clear, and on the wire it is XORed with 0xDC871829: 0xD7871829 ^ length. The length has bits 0-21 only, so the fourth byte (bits 24-31) is
- * always 0xD7 and the third (bits 16-23) always has its top bits 10 (0x80-0xBF), whatever the length. HTTP and JSON begin with four ASCII
- * bytes, all below 0x80. Everything else goes to the channel, whose refusal is the one that counts.
+ * always 0xD7 and the third (bits 16-23) always has its top bits 10 (0x80-0xBF), whatever the length. HTTP, JSON and PROXY headers begin with four
+ * ASCII bytes, all below 0x80. Everything else goes to the channel, whose refusal is the one that counts.
  */
+
+import { looksLikeProxyHeader } from "./proxy-header.js";
 
 /** A Stratum client's first line; longer is garbage. */
 const FIRST_LINE_LIMIT = 2048;
@@ -16,17 +18,23 @@ const HTTP_METHODS = new Set(["GET ", "HEAD", "POST", "PUT ", "DELE", "OPTI", "P
 export type Peer =
   | { readonly kind: "more" }
   | { readonly kind: "datum"; readonly bytes: Uint8Array }
+  | { readonly kind: "proxy" }
   | { readonly kind: "http" | "stratum"; readonly answer: Uint8Array };
 
 /** Holds the first bytes of a connection until it is clear who speaks. */
 export class FirstBytes {
   #held: Uint8Array = new Uint8Array(0);
 
+  /** Bytes held. */
+  get held(): number {
+    return this.#held.length;
+  }
+
   read(chunk: Uint8Array): Peer {
     const bytes = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = bytes;
     const kind = classify(bytes);
-    if (kind === "more") return { kind };
+    if (kind === "more" || kind === "proxy") return { kind };
     if (kind === "http") return { kind, answer: httpAnswer() };
     if (kind === "json") {
       const line = firstLine(bytes, FIRST_LINE_LIMIT);
@@ -39,8 +47,9 @@ export class FirstBytes {
 }
 
 /** Tells by the first four bytes; `more` when there are fewer. */
-export function classify(bytes: Uint8Array): "more" | "datum" | "http" | "json" {
+export function classify(bytes: Uint8Array): "more" | "datum" | "http" | "json" | "proxy" {
   if (bytes.length < 4) return "more";
+  if (looksLikeProxyHeader(bytes)) return "proxy";
   const first = String.fromCharCode(bytes[0]!, bytes[1]!, bytes[2]!, bytes[3]!);
   if (HTTP_METHODS.has(first)) return "http";
   if (first[0] === "{" && bytes[1]! < 0x80 && bytes[2]! < 0x80 && bytes[3]! < 0x80) return "json";

@@ -1,5 +1,7 @@
 /** The gateway room: listener, connections, sessions that survive reconnects, limits. */
+export { isNetwork } from "./address-list.js";
 export type { CloseReason } from "./connection.js";
+export type { GatewayListOptions } from "./gateway-list.js";
 export type { HandshakeOutcome } from "./metrics.js";
 export { DEFAULT_LIMITS, type GatewayLimits, GatewayOptionsError, type GatewayServerOptions } from "./options.js";
 export type { PoolLongTermKeys } from "./pool-keys.js";

@@ -1,6 +1,9 @@
 /** The listener's figures for Prometheus. Labelled children are made once and kept: a lookup by label object per share would cost more than the share. */
 import { REJECT_REASONS } from "@openprime/datum";
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
+import type { AdmissionRefusal } from "./admission.js";
+import type { BanScope } from "./bans.js";
+import { BUDGETS, type BudgetName } from "./budgets.js";
 import type { QuestionKind, QuestionOutcome } from "./questions.js";
 import type { TellOutcome } from "./session-source.js";
 
@@ -12,14 +15,30 @@ export type HandshakeOutcome =
   | "timeout"
   | "http"
   | "stratum"
-  | "tooManyConnections"
-  | "tooManyFromAddress"
+  | "proxyHeader"
+  | AdmissionRefusal
+  | "gaveWay"
+  | "tooManyHandshakes"
+  | "tooManyNewSessions"
+  | "notListed"
   | "sessionUnavailable"
   | "left";
 
-export type ConnectionState = "handshake" | "opening" | "open";
+export type ConnectionState = "handshake" | "queued" | "opening" | "open";
 export type ShareResult = "accepted" | "tentative" | "refused";
 export type CoinbaserResult = "split" | "empty" | "overBudget" | "failed";
+
+/** What is read at each scrape. */
+export interface GatewayGauges {
+  /** How many gateways' work is in memory. */
+  readonly sessions: () => number;
+  /** log2 of the minimum difficulty of each connected gateway. */
+  readonly minima: () => Iterable<number>;
+  /** Bytes that connections hold, unread and unsent. */
+  readonly held: () => number;
+  /** Addresses or networks that are banned. */
+  readonly banned: (scope: BanScope) => number;
+}
 
 /** A labelled child. */
 interface Incrementable {
@@ -49,15 +68,12 @@ export class GatewayMetrics {
   readonly #unsound: Counter;
   readonly #splitUnused: Counter;
   readonly #splitIgnored: Counter;
+  readonly #slowed: Counter<"budget">;
+  readonly #bans: Counter<"scope">;
   readonly #minimumChanges: Record<"raised" | "lowered", Incrementable>;
 
-  /**
-   * Both are read at each scrape.
-   *
-   * @param sessions how many gateways' work is in memory
-   * @param minima log2 of the minimum difficulty of each connected gateway
-   */
-  constructor(registry: Registry, sessions: () => number, minima: () => Iterable<number>) {
+  constructor(registry: Registry, read: GatewayGauges) {
+    const { sessions, minima } = read;
     const registers = [registry];
     this.#shares = new Counter({
       name: "openprime_shares_total",
@@ -76,6 +92,7 @@ export class GatewayMetrics {
     });
     this.#states = {
       handshake: connections.labels("handshake"),
+      queued: connections.labels("queued"),
       opening: connections.labels("opening"),
       open: connections.labels("open"),
     };
@@ -199,6 +216,37 @@ export class GatewayMetrics {
         for (const log2 of minima()) this.labels(String(log2)).inc();
       },
     });
+    this.#slowed = new Counter({
+      name: "openprime_gateway_slowed_total",
+      help: "Times that a gateway came to be read more slowly, by the budget that it used up; at most one a minute and gateway.",
+      labelNames: ["budget"],
+      registers,
+    });
+    this.#bans = new Counter({
+      name: "openprime_bans_total",
+      help: "Bans that began, of addresses and of networks (prefixes).",
+      labelNames: ["scope"],
+      registers,
+    });
+    for (const scope of ["address", "prefix"] as const) this.#bans.labels(scope).inc(0);
+    for (const budget of BUDGETS) this.#slowed.labels(budget).inc(0);
+    new Gauge({
+      name: "openprime_banned_addresses",
+      help: "Addresses and networks (prefixes) that are banned now.",
+      labelNames: ["scope"],
+      registers,
+      collect() {
+        for (const scope of ["address", "prefix"] as const) this.set({ scope }, read.banned(scope));
+      },
+    });
+    new Gauge({
+      name: "openprime_gateway_held_bytes",
+      help: "Bytes that gateway connections hold in memory, unread and unsent.",
+      registers,
+      collect() {
+        this.set(read.held());
+      },
+    });
     new Gauge({
       name: "openprime_gateway_sessions",
       help: "Gateways whose work is in memory, connected or not.",
@@ -291,6 +339,14 @@ export class GatewayMetrics {
 
   splitIgnored(): void {
     this.#splitIgnored.inc();
+  }
+
+  slowed(budget: BudgetName): void {
+    this.#slowed.labels(budget).inc();
+  }
+
+  banned(scope: BanScope): void {
+    this.#bans.labels(scope).inc();
   }
 
   minimumChanged(direction: "raised" | "lowered"): void {

@@ -1,10 +1,19 @@
 /** Settings of the listener, their defaults, and the checks that refuse a configuration no gateway could work with. */
 import { MAX_MOTD_BYTES, MAX_SCRIPT_BYTES, MAX_TAG_BYTES } from "@openprime/datum";
+import type { GatewayListOptions } from "./gateway-list.js";
 import type { MinimumBounds } from "./minimum-controller.js";
 
 export interface GatewayLimits {
-  /** HELLO must be in, and the session loaded, after this time. */
+  /** HELLO must be in after this time; and the session loaded, once the HELLO's turn has come. */
   readonly handshakeMs: number;
+  /** How long a HELLO may wait for its turn. A gateway that hears nothing leaves after 60 s. */
+  readonly handshakeQueueMs: number;
+  /** HELLOs opened and answered per second; each costs most of a millisecond. */
+  readonly handshakesPerSecond: number;
+  /** HELLOs that may wait. */
+  readonly waitingHandshakes: number;
+  /** Sessions that may be loading from the books at one time. */
+  readonly loadingSessions: number;
   /** Silence from our side after which a ping is sent. A gateway leaves after 60 s. */
   readonly pingMs: number;
   /**
@@ -21,6 +30,8 @@ export interface GatewayLimits {
   readonly connections: number;
   /** Per IPv4 address, or per /64 of IPv6. */
   readonly connectionsPerAddress: number;
+  /** Per IPv4 /24, or per /48 of IPv6. */
+  readonly connectionsPerPrefix: number;
   /** How long the work of a gateway that left is kept in memory. */
   readonly sessionLifeMs: number;
   /** How many gateways that left are kept in memory (each holds at most eight jobs with their coinbases). */
@@ -29,6 +40,22 @@ export interface GatewayLimits {
   readonly coinbaserBurst: number;
   /** ... and per second after that. A gateway asks once per job (5-40 s) and twice at each new block. */
   readonly coinbaserPerSecond: number;
+  /** Splits per minute that gateways without accepted work may ask for, all of one network together. */
+  readonly strangersCoinbaserPerMinute: number;
+  /** Gateways never seen before that are taken per hour from one network; as many at once. */
+  readonly newSessionsPerHour: number;
+  /** What one gateway may send; see `budgets.ts`. */
+  readonly sharesPerSecond: number;
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+  readonly invalidSharesPerMinute: number;
+  /** Score at which an address is banned (`penalties.ts` has what counts how much); 0 for no bans. A network is banned at ten times that. */
+  readonly banScore: number;
+  readonly banHalfLifeMs: number;
+  /** Addresses and networks that are remembered at most, for bans, for budgets, and for the good work that came from them ... */
+  readonly rememberedAddresses: number;
+  /** ... which counts for so long. */
+  readonly knownAddressMs: number;
   /** Time for a gateway's list of short ids ... */
   readonly shortIdsMs: number;
   /** ... and for transactions, which may be megabytes. */
@@ -44,17 +71,32 @@ export interface GatewayLimits {
 
 export const DEFAULT_LIMITS: GatewayLimits = {
   handshakeMs: 10_000,
+  handshakeQueueMs: 30_000,
+  handshakesPerSecond: 400,
+  waitingHandshakes: 4000,
+  loadingSessions: 64,
   pingMs: 15_000,
   idleMs: 30 * 60_000,
   stalledMs: 30_000,
-  queuedBytes: 1024 * 1024,
+  queuedBytes: 256 * 1024,
   pendingShares: 4096,
-  connections: 2000,
+  connections: 4000,
   connectionsPerAddress: 100,
+  connectionsPerPrefix: 400,
   sessionLifeMs: 60 * 60_000,
   detachedSessions: 500,
   coinbaserBurst: 60,
   coinbaserPerSecond: 1,
+  strangersCoinbaserPerMinute: 600,
+  newSessionsPerHour: 240,
+  sharesPerSecond: 2000,
+  messagesPerSecond: 20,
+  bytesPerSecond: 2_000_000,
+  invalidSharesPerMinute: 1200,
+  banScore: 100,
+  banHalfLifeMs: 10 * 60_000,
+  rememberedAddresses: 20_000,
+  knownAddressMs: 24 * 60 * 60_000,
   shortIdsMs: 10_000,
   transactionsMs: 30_000,
   tipSpreadMs: 50,
@@ -83,6 +125,16 @@ export interface GatewayServerOptions {
   /** Long-term signing keys (hex) of gateways that relay others' work. */
   readonly relays?: ReadonlySet<string>;
   readonly limits?: Partial<GatewayLimits>;
+  /** Addresses and networks (ADDRESS/BITS). */
+  readonly addresses?: {
+    /** Neither banned, nor limited by address and network, nor denied. */
+    readonly allow?: readonly string[];
+    readonly deny?: readonly string[];
+    /** Whose PROXY headers are believed, and demanded. */
+    readonly proxies?: readonly string[];
+  };
+  /** Which gateways are taken; all by default. */
+  readonly gateways?: GatewayListOptions;
 }
 
 /** Ten a second: some 75 miners at a gateway's eight shares a minute come to it. */

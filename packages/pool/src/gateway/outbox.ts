@@ -17,6 +17,11 @@ export class Outbox {
     this.lastQueued = monotonic();
   }
 
+  /** Bytes that have not left the process. */
+  get unsent(): number {
+    return this.#frames.reduce((sum, frame) => sum + frame.length, this.socket.writableLength);
+  }
+
   queue(frame: Uint8Array): void {
     this.#frames.push(frame);
     this.lastQueued = this.monotonic();

@@ -51,8 +51,12 @@ export interface SavedSession {
 }
 
 export interface SessionStore {
-  /** Finds or creates the session of a gateway's long-term key. */
-  open(gatewayKey: Uint8Array, version: string): Promise<OpenedSession>;
+  /**
+   * Finds or creates the session of a gateway's long-term key.
+   *
+   * @param onNew called once a gateway turns out to be new, before its session is made; whatever it throws keeps that from happening
+   */
+  open(gatewayKey: Uint8Array, version: string, onNew: () => void): Promise<OpenedSession>;
   /** Keeps the work of these sessions over a restart; what was saved of them before is replaced. */
   save(sessions: readonly SavedSession[]): Promise<void>;
 }

@@ -1,16 +1,24 @@
 /** The TCP listener: accepts gateways, bounds how many, runs their timers and closes in good order. */
 import { createServer, type Server, type Socket } from "node:net";
-import { type DatumCrypto, generateSessionKeys, PoolChannel } from "@openprime/datum";
+import { type DatumCrypto, generateSessionKeys, PoolChannel, type SessionKeys } from "@openprime/datum";
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
 import type { Parent } from "../work/index.js";
-import { addressKey } from "./address-key.js";
-import { Connection, type ConnectionContext } from "./connection.js";
+import { addressKey, plainAddress, prefixKey } from "./address-key.js";
+import { AddressList } from "./address-list.js";
+import { Admission, type AdmissionRefusal, type Origin } from "./admission.js";
+import { Bans } from "./bans.js";
+import { type CloseReason, Connection, type ConnectionContext } from "./connection.js";
+import { GatewayList } from "./gateway-list.js";
+import { HandshakeQueue } from "./handshake-queue.js";
+import { KeyedBuckets } from "./keyed-buckets.js";
+import { KnownAddresses } from "./known-addresses.js";
 import { LogLimiter } from "./log-limiter.js";
-import { GatewayMetrics } from "./metrics.js";
+import { GatewayMetrics, type HandshakeOutcome } from "./metrics.js";
 import { checkOptions, DEFAULT_LIMITS, type GatewayLimits, type GatewayServerOptions, minimumBounds } from "./options.js";
 import { type PoolLongTermKeys, poolKeyPrefix, watchPoolKeys } from "./pool-keys.js";
 import type { BlockSink, Judge, SessionStore, ShareSink, SplitSource } from "./ports.js";
+import { ProxiedSocket, type ProxyOutcome } from "./proxied-socket.js";
 import { SeenHellos } from "./seen-hellos.js";
 import { SessionKeeper } from "./session-keeper.js";
 import { type GatewaySession, SessionRegistry } from "./session-registry.js";
@@ -93,8 +101,11 @@ export class GatewayServer {
   readonly #keeper: SessionKeeper;
   readonly #metrics: GatewayMetrics;
   readonly #context: ConnectionContext;
-  readonly #connections = new Map<Connection, string>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #connections = new Set<Connection>();
+  /** Connections of trusted proxies that have not said where they come from. */
+  readonly #proxied = new Set<ProxiedSocket>();
+  readonly #admission: Admission;
+  readonly #proxies: AddressList;
   readonly #logLimiter = new LogLimiter(WARNINGS_PER_MINUTE);
   readonly #monotonic: () => number;
   #lastId = 0;
@@ -122,12 +133,19 @@ export class GatewayServer {
     });
     this.#keeper = new SessionKeeper(this.#registry, modules.sessions, modules.log);
     const { crypto, longTermKeys } = modules;
-    this.#metrics = new GatewayMetrics(
-      modules.metrics,
-      () => this.#registry.size,
-      () => this.#minima(),
-    );
-    watchPoolKeys(modules.metrics, longTermKeys, () => this.#connections.keys());
+    const { rememberedAddresses: remembered } = limits;
+    const bans = new Bans({ score: limits.banScore, halfLifeMs: limits.banHalfLifeMs, remembered });
+    const known = new KnownAddresses(remembered, limits.knownAddressMs);
+    const { allow = [], deny = [], proxies = [] } = options.addresses ?? {};
+    this.#admission = new Admission(limits, { allow, deny }, { bans, known, monotonic });
+    this.#proxies = new AddressList(proxies);
+    this.#metrics = new GatewayMetrics(modules.metrics, {
+      sessions: () => this.#registry.size,
+      minima: () => this.#minima(),
+      held: () => this.heldBytes,
+      banned: (scope) => bans.count(scope, monotonic()),
+    });
+    watchPoolKeys(modules.metrics, longTermKeys, () => this.#connections);
     const { payoutScript, tag, motd } = options;
     this.#context = {
       limits,
@@ -136,7 +154,15 @@ export class GatewayServer {
       newChannel: () => {
         const now = modules.now();
         const standing = longTermKeys.filter(({ until }) => until === undefined || now < until);
-        return new PoolChannel({ crypto, longTermKeys: standing, sessionKeys: generateSessionKeys(crypto), motd });
+        let sessionKeys: SessionKeys | undefined;
+        return new PoolChannel({
+          ...{ crypto, longTermKeys: standing, motd },
+          // Made when a HELLO is answered: they are a fifth of a handshake's cost, and who only connects must have none.
+          get sessionKeys() {
+            sessionKeys ??= generateSessionKeys(crypto);
+            return sessionKeys;
+          },
+        });
       },
       oldPoolKeys: new Set(longTermKeys.filter((keys) => keys.old === true).map(poolKeyPrefix)),
       judge: modules.judge,
@@ -145,6 +171,15 @@ export class GatewayServer {
       blocks: modules.blocks,
       registry: this.#registry,
       hellos: new SeenHellos(limits.rememberedHellos, limits.rememberedHelloMs),
+      admission: this.#admission,
+      handshakes: new HandshakeQueue(
+        { perSecond: limits.handshakesPerSecond, capacity: limits.waitingHandshakes, loading: limits.loadingSessions },
+        monotonic,
+      ),
+      known,
+      newSessions: new KeyedBuckets(limits.newSessionsPerHour, limits.newSessionsPerHour / 3600, remembered),
+      strangersRequests: new KeyedBuckets(limits.strangersCoinbaserPerMinute, limits.strangersCoinbaserPerMinute / 60, remembered),
+      gateways: new GatewayList(options.gateways ?? { admit: "all", keys: [], accounts: [] }),
       metrics: this.#metrics,
       log: modules.log,
       logLimiter: this.#logLimiter,
@@ -152,6 +187,7 @@ export class GatewayServer {
       now: modules.now,
       monotonic,
       onClosed: (connection) => this.#forget(connection),
+      onMisbehaviour: (origin, points, reason) => this.#noteMisbehaviour(origin, points, reason),
     };
     this.#server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS }, (socket) =>
       this.#accept(socket),
@@ -187,11 +223,12 @@ export class GatewayServer {
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
-    for (const connection of [...this.#connections.keys()]) connection.finish();
+    for (const proxied of [...this.#proxied]) proxied.leave();
+    for (const connection of [...this.#connections]) connection.finish();
     if (this.#connections.size === 0) this.#onEmpty?.();
     const timer = setTimeout(() => {
       this.modules.log.warn({ connections: this.#connections.size }, "gateways cut off: answers did not leave in time");
-      for (const connection of [...this.#connections.keys()]) connection.destroy();
+      for (const connection of [...this.#connections]) connection.destroy();
     }, this.#limits.closeMs);
     await empty;
     await listenerClosed;
@@ -236,12 +273,19 @@ export class GatewayServer {
    */
   newTip(tip: Parent): void {
     const random = this.modules.random ?? Math.random;
-    for (const connection of this.#connections.keys()) connection.newTip(tip, random() * this.#limits.tipSpreadMs);
+    for (const connection of this.#connections) connection.newTip(tip, random() * this.#limits.tipSpreadMs);
   }
 
   /** Sockets that stand, in whatever state. */
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** Bytes that connections hold, unread and unsent. */
+  get heldBytes(): number {
+    let sum = 0;
+    for (const connection of this.#connections) sum += connection.heldBytes;
+    return sum;
   }
 
   *#minima(): Iterable<number> {
@@ -257,41 +301,86 @@ export class GatewayServer {
       socket.destroy();
       return;
     }
-    const key = addressKey(address);
-    const fromAddress = this.#perAddress.get(key) ?? 0;
-    if (this.#closing !== undefined || this.#connections.size >= this.#limits.connections) {
-      this.#turnAway(socket, "tooManyConnections", key);
-      return;
-    }
-    if (fromAddress >= this.#limits.connectionsPerAddress) {
-      this.#turnAway(socket, "tooManyFromAddress", key);
-      return;
-    }
-    this.#perAddress.set(key, fromAddress + 1);
-    this.#connections.set(new Connection(socket, address, this.#context), key);
+    const exempt = this.#proxies.has(address);
+    if (exempt) this.#awaitProxyHeader(socket, this.#origin(address, exempt));
+    else this.#admit(socket, this.#origin(address, exempt));
   }
 
-  #turnAway(socket: Socket, outcome: "tooManyConnections" | "tooManyFromAddress", key: string): void {
+  #origin(address: string, proxy: boolean): Origin {
+    const plain = plainAddress(address);
+    return { address: plain, key: addressKey(plain), prefix: prefixKey(plain), exempt: proxy || this.#admission.allowed(plain) };
+  }
+
+  #admit(socket: Socket, origin: Origin): void {
+    const refusal = this.#refusal(origin);
+    if (refusal !== undefined) {
+      this.#turnAway(socket, refusal, origin);
+      return;
+    }
+    const connection = new Connection(socket, origin, this.#context);
+    this.#connections.add(connection);
+    this.#admission.enter(connection, origin);
+    // It is paused after a PROXY header.
+    socket.resume();
+  }
+
+  #refusal(origin: Origin): AdmissionRefusal | undefined {
+    return this.#closing === undefined ? this.#admission.refusal(origin) : "tooManyConnections";
+  }
+
+  #awaitProxyHeader(socket: Socket, proxy: Origin): void {
+    const refusal = this.#refusal(proxy);
+    if (refusal !== undefined) {
+      this.#turnAway(socket, refusal, proxy);
+      return;
+    }
+    const proxied = new ProxiedSocket(socket, this.#monotonic(), this.#limits.handshakeMs, (outcome) => {
+      this.#proxied.delete(proxied);
+      this.#admission.leave(proxied);
+      if (outcome.kind === "ready") this.#admit(socket, outcome.source === undefined ? proxy : this.#origin(outcome.source, false));
+      else this.#noProxyHeader(outcome, proxy);
+    });
+    this.#proxied.add(proxied);
+    this.#admission.enter(proxied, proxy);
+  }
+
+  /** The proxy's own fault, so it costs nobody's score. */
+  #noProxyHeader(outcome: Exclude<ProxyOutcome, { kind: "ready" }>, { address }: Origin): void {
+    if (outcome.kind === "bad") this.#metrics.protocolError("proxyHeaderInvalid");
+    this.#metrics.handshake(outcome.kind === "bad" ? "proxyHeader" : outcome.kind);
+    if (outcome.kind === "left") return;
+    this.#limitedWarning("proxyHeader", { proxy: address, ...outcome }, "no PROXY header from a trusted proxy");
+  }
+
+  #turnAway(socket: Socket, outcome: HandshakeOutcome, { key, prefix }: Origin): void {
     this.#metrics.handshake(outcome);
-    const suppressed = this.#logLimiter.allow(outcome, this.#monotonic());
-    if (suppressed !== undefined) this.modules.log.warn({ address: key, connections: this.#connections.size, suppressed }, outcome);
+    this.#limitedWarning(outcome, { address: key, prefix, connections: this.#connections.size }, outcome);
     // Without a listener an error of this socket would end the process.
     socket.on("error", () => socket.destroy());
     socket.destroy();
   }
 
+  #noteMisbehaviour(origin: Origin, points: number, reason: CloseReason): void {
+    for (const scope of this.#admission.note(origin, points)) {
+      this.#metrics.banned(scope);
+      const address = scope === "address" ? origin.key : origin.prefix;
+      this.#limitedWarning(`ban.${scope}`, { address, scope, reason }, "an address is banned");
+    }
+  }
+
+  #limitedWarning(key: string, fields: Record<string, unknown>, message: string): void {
+    const suppressed = this.#logLimiter.allow(key, this.#monotonic());
+    if (suppressed !== undefined) this.modules.log.warn(suppressed === 0 ? fields : { ...fields, suppressed }, message);
+  }
+
   #forget(connection: Connection): void {
-    const key = this.#connections.get(connection);
-    if (key === undefined) return;
     this.#connections.delete(connection);
-    const left = (this.#perAddress.get(key) ?? 1) - 1;
-    if (left > 0) this.#perAddress.set(key, left);
-    else this.#perAddress.delete(key);
+    this.#admission.leave(connection);
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 
   #sweep(): void {
-    for (const connection of this.#connections.keys()) connection.tick();
+    for (const connection of this.#connections) connection.tick();
     this.#registry.sweep();
     if (this.#closing === undefined) this.#keeper.tick();
   }

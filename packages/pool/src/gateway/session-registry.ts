@@ -5,6 +5,7 @@
  * recorded HELLO never gets that far, and the connection that was there is not disturbed.
  */
 import { type JobSlot, type RestoredWork, WorkSession } from "../work/index.js";
+import { SessionBudgets } from "./budgets.js";
 import { type MinimumBounds, MinimumController } from "./minimum-controller.js";
 import type { GatewayLimits } from "./options.js";
 import type { OpenedSession, SessionStore } from "./ports.js";
@@ -49,6 +50,7 @@ export class GatewaySession {
     readonly work: WorkSession,
     readonly stats: SessionStats,
     readonly coinbaserBudget: TokenBucket,
+    readonly budgets: SessionBudgets,
     /** What its shares must be worth at least, after the work it brings. */
     readonly minimum: MinimumController,
     modules: Pick<SessionSourceModules, "monotonic" | "told">,
@@ -65,6 +67,11 @@ export class GatewaySession {
   /** Enough of the key to tell gateways apart in a log. */
   get keyPrefix(): string {
     return this.key.slice(0, 16);
+  }
+
+  /** Whether it has had a share accepted since it is in memory. */
+  get hasWork(): boolean {
+    return this.stats.acceptedWeight > 0n;
   }
 
   /** Whether a share of that job could have paid a split: one with payees was given for it, and splits have been there for long. */
@@ -95,7 +102,7 @@ export class SessionRegistry {
   readonly #opening = new Map<string, Promise<GatewaySession>>();
 
   constructor(
-    private readonly limits: Pick<GatewayLimits, "sessionLifeMs" | "detachedSessions" | "coinbaserBurst" | "coinbaserPerSecond">,
+    private readonly limits: GatewayLimits,
     private readonly bounds: MinimumBounds,
     private readonly modules: SessionRegistryModules,
   ) {}
@@ -108,15 +115,19 @@ export class SessionRegistry {
     return this.#sessions.values();
   }
 
-  /** The session of that key, from memory or from the books. Two connections of one gateway at once get the same. */
-  open(longTermSignKey: Uint8Array, version: string): Promise<GatewaySession> {
+  /**
+   * The session of that key, from memory or from the books. Two connections of one gateway at once get the same.
+   *
+   * @param onNew called once a gateway turns out to be new; whatever it throws keeps it from getting a session
+   */
+  open(longTermSignKey: Uint8Array, version: string, onNew: () => void): Promise<GatewaySession> {
     const key = Buffer.from(longTermSignKey).toString("hex");
     const known = this.#sessions.get(key);
     if (known !== undefined) return Promise.resolve(known);
     const pending = this.#opening.get(key);
     if (pending !== undefined) return pending;
     const opening = this.modules.store
-      .open(longTermSignKey, version)
+      .open(longTermSignKey, version, onNew)
       .then((opened) => this.#enter(key, opened))
       .finally(() => this.#opening.delete(key));
     this.#opening.set(key, opening);
@@ -146,7 +157,7 @@ export class SessionRegistry {
     session.detachedAt = this.modules.monotonic();
     this.#sessions.delete(session.key);
     // One that never had a share accepted has no work to come back to: the books keep its prime id. So memory is held only for proven work.
-    if (session.stats.acceptedWeight > 0n) this.#sessions.set(session.key, session);
+    if (session.hasWork) this.#sessions.set(session.key, session);
     this.sweep();
   }
 
@@ -187,9 +198,10 @@ export class SessionRegistry {
     if (within !== work.minimumTargetByte) work.setMinimum(within, now);
     const steady = this.modules.monotonic();
     const budget = new TokenBucket(this.limits.coinbaserBurst, this.limits.coinbaserPerSecond, steady);
+    const budgets = new SessionBudgets(this.limits, steady);
     const stats = new SessionStats(now);
     const minimum = new MinimumController(this.bounds, steady, within);
-    const session = new GatewaySession(key, opened.id, opened.primeId, work, stats, budget, minimum, this.modules);
+    const session = new GatewaySession(key, opened.id, opened.primeId, work, stats, budget, budgets, minimum, this.modules);
     session.detachedAt = steady;
     this.#sessions.set(key, session);
     return session;

@@ -17,6 +17,7 @@ export interface SplitAnswer {
  * A request must be answered, once, with its own value: whatever goes wrong, the empty list is the answer, and that job pays the pool.
  *
  * @param monotonic steady milliseconds
+ * @param withinBudget false: the gateway has asked too often
  */
 export function answerSplit(
   request: CoinbaserRequest,
@@ -24,6 +25,7 @@ export function answerSplit(
   splits: SplitSource,
   log: Logger,
   monotonic: number,
+  withinBudget: boolean,
 ): SplitAnswer {
   const { value } = request;
   // The request's is a view of its frame, and the split is kept.
@@ -33,7 +35,7 @@ export function answerSplit(
     response: { type: "coinbaser", value, coinbaserId: EMPTY_LIST_ID, outputs: [] },
     result,
   });
-  if (!session.coinbaserBudget.take(monotonic)) return empty("overBudget");
+  if (!withinBudget) return empty("overBudget");
   try {
     const coinbaserId = session.work.nextCoinbaserId();
     const split = splits.offer({ sessionId: session.id, coinbaserId, value, prevhash, finder: session.work.payee });

@@ -13,12 +13,23 @@ export class TokenBucket {
     this.#at = now;
   }
 
-  /** Takes one if there is one. */
-  take(now: number): boolean {
+  /** Takes one, or `cost`, if it is there. */
+  take(now: number, cost = 1): boolean {
+    this.#refill(now);
+    if (this.#tokens < cost) return false;
+    this.#tokens -= cost;
+    return true;
+  }
+
+  /** Takes `cost`, which may be more than is there. @returns milliseconds until the budget is balanced again; 0 when it is */
+  spend(now: number, cost: number): number {
+    this.#refill(now);
+    this.#tokens -= cost;
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.perSecond) * 1000;
+  }
+
+  #refill(now: number): void {
     this.#tokens = Math.min(this.burst, this.#tokens + (Math.max(0, now - this.#at) / 1000) * this.perSecond);
     this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
   }
 }

@@ -53,17 +53,20 @@ export class Sessions {
 
   /**
    * The session of a gateway's long-term key, made at its first visit, with the splits offered to it lately. Errors: `ledger.primeIdsExhausted` after
-   * 2^32 - 1 sessions; else what the database says.
+   * 2^32 - 1 sessions; else what the database says, and what `onNew` throws.
+   *
+   * @param onNew called once a gateway turns out to be new, before its session is made; whatever it throws keeps that from happening
    */
-  async open(gatewayKey: Uint8Array, version: string): Promise<OpenedSession> {
+  async open(gatewayKey: Uint8Array, version: string, onNew: () => void = () => undefined): Promise<OpenedSession> {
     const { pool } = this.#database;
     // PostgreSQL's text holds every character but NUL, and the version is the peer's word.
     const parameters = [Buffer.from(gatewayKey), version.replaceAll("\0", "")];
-    let row: SessionRow | undefined;
+    let row = (await pool.query<SessionRow>(TOUCH_SESSION, parameters)).rows[0];
+    if (row === undefined) onNew();
     while (row === undefined) {
-      row = (await pool.query<SessionRow>(TOUCH_SESSION, parameters)).rows[0];
       // Nothing comes back when another connection of the same gateway was first; then the session is there.
-      row ??= (await pool.query<SessionRow>(CREATE_SESSION, parameters).catch(exhausted)).rows[0];
+      row = (await pool.query<SessionRow>(CREATE_SESSION, parameters).catch(exhausted)).rows[0];
+      row ??= (await pool.query<SessionRow>(TOUCH_SESSION, parameters)).rows[0];
     }
     const since = new Date(this.#now() - RECENT_SPLITS_MS);
     const { rows } = await pool.query<SplitRow>(RECENT_SPLITS, [row.id, since, MOST_SPLITS]);

@@ -6,11 +6,7 @@ import { GatewayMetrics } from "../../src/gateway/metrics.js";
 
 function pool(status: Partial<ReturnType<WatchedPool["status"]>>) {
   const metrics = new Registry();
-  const shares = new GatewayMetrics(
-    metrics,
-    () => 0,
-    () => [],
-  );
+  const shares = new GatewayMetrics(metrics, { sessions: () => 0, minima: () => [], held: () => 0, banned: () => 0 });
   const whole = { gateways: [], tip: undefined, nodeReachable: true, position: 0n, waiting: 0, ...status };
   return { watched: { metrics, status: () => whole } as WatchedPool, shares };
 }

@@ -129,7 +129,7 @@ export class TestPool {
           },
         },
         sessions: {
-          open: (key) => pool.#open(Buffer.from(key).toString("hex")),
+          open: (key, _version, onNew) => pool.#open(Buffer.from(key).toString("hex"), onNew),
           save: async (sessions) => {
             pool.saves.push(sessions);
           },
@@ -185,12 +185,13 @@ export class TestPool {
     return { id: 5n, position: 16n, outputs, ...request };
   }
 
-  async #open(key: string): Promise<OpenedSession> {
+  async #open(key: string, onNew: () => void): Promise<OpenedSession> {
     this.opened.push(key);
     const next = this.nextSession;
     if (next !== undefined) return next();
     let session = this.#sessions.get(key);
     if (session === undefined) {
+      onNew();
       session = { id: BigInt(this.#sessions.size + 1), primeId: 0xabc00001 + this.#sessions.size, splits: [] };
       this.#sessions.set(key, session);
     }

@@ -118,7 +118,7 @@ describe("coinbaser requests", () => {
       sizes.push(answer.outputs.length);
     }
     expect(sizes).toEqual([2, 2, 0]);
-    expect(pool.logs.saying("over the session's budget")).toHaveLength(1);
+    expect(pool.logs.saying("over the budget")).toHaveLength(1);
     expect(await pool.metric("openprime_coinbaser_requests_total", { result: "overBudget" })).toBe(1);
   });
 

@@ -27,8 +27,9 @@ export class RawClient {
     this.closed = new Promise((resolve) => socket.once("close", () => resolve()));
   }
 
-  static async connect(pool: TestPool, bytes?: Uint8Array): Promise<RawClient> {
-    const socket = connect(pool.port, pool.host);
+  /** @param localAddress where it comes from: any of 127.0.0.0/8 is this machine's own */
+  static async connect(pool: TestPool, bytes?: Uint8Array, localAddress?: string): Promise<RawClient> {
+    const socket = connect({ port: pool.port, host: pool.host, localAddress });
     const client = new RawClient(socket);
     await once(socket, "connect");
     if (bytes !== undefined) socket.write(bytes);
@@ -45,6 +46,10 @@ export interface TestGatewayOptions {
   /** Key that HELLO is sealed to; the pool's by default. */
   readonly poolPublicKey?: string;
   readonly version?: string;
+  /** Where it comes from. */
+  readonly localAddress?: string;
+  /** Bytes in front of HELLO, such as a proxy's. */
+  readonly before?: Uint8Array;
 }
 
 export class TestGateway {
@@ -88,9 +93,10 @@ export class TestGateway {
 
   /** A socket that stands, HELLO not sent. */
   static async dial(pool: TestPool, options: TestGatewayOptions = {}): Promise<TestGateway> {
-    const socket = connect(pool.port, pool.host);
+    const socket = connect({ port: pool.port, host: pool.host, localAddress: options.localAddress });
     const gateway = new TestGateway(socket, pool, options);
     await once(socket, "connect");
+    if (options.before !== undefined) socket.write(options.before);
     return gateway;
   }
 

@@ -24,7 +24,14 @@ export interface Config {
   /** Absolute path of the file; undefined for a configuration made by code. */
   readonly file: string | undefined;
   readonly network: Network;
-  readonly listen: { readonly host: string; readonly port: number };
+  readonly listen: {
+    readonly host: string;
+    readonly port: number;
+    /** Addresses and networks, as `isNetwork` of the gateway room takes them. */
+    readonly allow: readonly string[];
+    readonly deny: readonly string[];
+    readonly proxiesTrusted: readonly string[];
+  };
   readonly pool: {
     readonly payoutAddress: string;
     /** scriptPubKey of the payout address. */
@@ -77,9 +84,28 @@ export interface Config {
   readonly limits: {
     readonly connections: number;
     readonly connectionsPerAddress: number;
+    readonly connectionsPerPrefix: number;
+    readonly handshakesPerSecond: number;
+    readonly newGatewaysPerHour: number;
     readonly accountsPerSession: number;
     readonly workersPerSession: number;
     readonly coinbaserPerMinute: number;
+    readonly strangersCoinbaserPerMinute: number;
+    readonly sharesPerSecond: number;
+    readonly messagesPerSecond: number;
+    readonly bytesPerSecond: number;
+    readonly invalidSharesPerMinute: number;
+    /** 0 for no bans. */
+    readonly banScore: number;
+    /** Half-life of scores. */
+    readonly banMs: number;
+  };
+  readonly gateways: {
+    readonly admit: "all" | "listed";
+    /** Signing keys, lower-case hex. */
+    readonly keys: readonly string[];
+    /** scriptPubKeys. */
+    readonly accounts: readonly Uint8Array[];
   };
   readonly shares: {
     readonly staleGraceMs: number;
@@ -254,6 +280,10 @@ function assemble(
   if (ceiling !== undefined && ceiling < floor) {
     report("pool.minimumDifficultyCeiling", "pool.minimumDifficultyCeiling is under pool.minimumDifficulty. Allowed: the same or more");
   }
+  const accounts = network === undefined ? [] : checkAccounts(values["gateways.accounts"] ?? [], network, report);
+  if (values["gateways.admit"] === "listed" && values["gateways.keys"] === undefined && values["gateways.accounts"] === undefined) {
+    report("gateways.admit", "gateways.admit is listed, and no list is given. Allowed: with gateways.keys, gateways.accounts or both");
+  }
   const path = (text: string): string => resolve(origin.baseDir, text.startsWith("~/") ? join(origin.home, text.slice(2)) : text);
   const complete = values as { readonly [P in SettingPath]-?: Exclude<SettingValues[P], undefined> };
   if (network === undefined || payoutScript === undefined || scheme === undefined || incomplete(values)) return undefined;
@@ -266,7 +296,13 @@ function assemble(
   const node = access(firstNode(values));
   return {
     network,
-    listen: { host: complete["listen.host"], port: complete["listen.port"] },
+    listen: {
+      host: complete["listen.host"],
+      port: complete["listen.port"],
+      allow: values["listen.allow"] ?? [],
+      deny: values["listen.deny"] ?? [],
+      proxiesTrusted: values["listen.proxiesTrusted"] ?? [],
+    },
     pool: {
       payoutAddress: complete["pool.payoutAddress"],
       payoutScript,
@@ -304,9 +340,24 @@ function assemble(
     limits: {
       connections: complete["limits.connections"],
       connectionsPerAddress: complete["limits.connectionsPerAddress"],
+      connectionsPerPrefix: complete["limits.connectionsPerPrefix"],
+      handshakesPerSecond: complete["limits.handshakesPerSecond"],
+      newGatewaysPerHour: complete["limits.newGatewaysPerHour"],
       accountsPerSession: complete["limits.accountsPerSession"],
       workersPerSession: complete["limits.workersPerSession"],
       coinbaserPerMinute: complete["limits.coinbaserPerMinute"],
+      strangersCoinbaserPerMinute: complete["limits.strangersCoinbaserPerMinute"],
+      sharesPerSecond: complete["limits.sharesPerSecond"],
+      messagesPerSecond: complete["limits.messagesPerSecond"],
+      bytesPerSecond: complete["limits.kilobytesPerSecond"] * 1000,
+      invalidSharesPerMinute: complete["limits.invalidSharesPerMinute"],
+      banScore: complete["limits.banScore"],
+      banMs: complete["limits.banMinutes"] * 60_000,
+    },
+    gateways: {
+      admit: complete["gateways.admit"],
+      keys: (values["gateways.keys"] ?? []).map((key) => key.toLowerCase()),
+      accounts,
     },
     shares: { staleGraceMs: complete["shares.staleGraceSeconds"], keep: complete["shares.keep"] },
     templates: {
@@ -330,6 +381,19 @@ function assemble(
         ? [`pool.tag has ${tagBytes.length} bytes: over 30 it can crowd out the gateway's own tag or move its extranonce`]
         : [],
   };
+}
+
+/** Scripts of the accounts whose miners may come by any gateway; those that are no addresses are reported. */
+function checkAccounts(addresses: readonly string[], network: Network, report: Report): Uint8Array[] {
+  return addresses.flatMap((address) => {
+    try {
+      return [addressToScript(address, network)];
+    } catch (error) {
+      if (!(error instanceof AddressError)) throw error;
+      report("gateways.accounts", `gateways.accounts has ${showValue(address)}, which is no address of ${network.name}: ${error.message}`);
+      return [];
+    }
+  });
 }
 
 /** The reward scheme with its parameters; undefined when they don't go together, which has been reported. */

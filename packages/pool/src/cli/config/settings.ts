@@ -3,6 +3,7 @@
  * table in docs/operators.md all follow from it.
  */
 import { z } from "zod";
+import { isNetwork } from "../../gateway/index.js";
 
 /** What a file, the environment or a caller can give for a setting. */
 export type SettingInput = string | number | bigint | boolean;
@@ -80,6 +81,17 @@ const urlWith = (protocols: readonly string[], more: (url: URL) => boolean = () 
 
 const zmqEndpoint = urlWith(["tcp:", "ipc:"], (url) => url.protocol === "ipc:" || url.port !== "");
 
+/** A list in one text, with spaces or commas between its entries. */
+const listOf = (isEntry: (text: string) => boolean) =>
+  z
+    .string()
+    .max(100_000)
+    .transform((text) => text.split(/[\s,]+/).filter((entry) => entry !== ""))
+    .refine((entries) => entries.length > 0 && entries.every(isEntry));
+
+const NETWORKS_ALLOWED = "addresses and networks such as 192.0.2.7, 198.51.100.0/24 or 2001:db8::/32, with spaces or commas between them";
+const networks = (about: string) => setting(listOf(isNetwork), { allowed: NETWORKS_ALLOWED, about });
+
 const path = z.string().min(1).max(4096);
 
 /** Every setting by its dotted path, in the order of the file. A path has one dot at most. */
@@ -99,6 +111,13 @@ export const SETTINGS = {
     about: "TCP port that gateways connect to.",
     fallback: 28915,
   }),
+  "listen.allow": networks(
+    "Addresses that are never banned, never denied, and not limited by address and network. With listen.deny 0.0.0.0/0 ::/0 nobody else gets in.",
+  ),
+  "listen.deny": networks("Addresses whose connections are refused, unless listen.allow has them."),
+  "listen.proxiesTrusted": networks(
+    "Load balancers of yours: a connection from them must begin with a PROXY header (version 1 or 2), and its source address is believed.",
+  ),
   "pool.payoutAddress": setting(z.string().min(1).max(128), {
     allowed: "an address of the network",
     about: "The pool's own address: it takes every satoshi of a block that no split claims. Required.",
@@ -257,11 +276,71 @@ export const SETTINGS = {
     about: "Smallest output of a split, in satoshis: less would cost more to spend than it is worth.",
     fallback: 5460,
   }),
-  "limits.connections": count(1, 100_000, 2000, "Connections at one time."),
-  "limits.connectionsPerAddress": count(1, 100_000, 100, "Connections at one time from one IP address."),
+  "limits.connections": count(1, 100_000, 4000, "Connections at one time. After an outage each gateway may have two for a while."),
+  "limits.connectionsPerAddress": count(1, 100_000, 100, "Connections at one time from one IPv4 address, or one /64 of IPv6."),
+  "limits.connectionsPerPrefix": count(1, 100_000, 400, "Connections at one time from one network: a /24 of IPv4, or a /48 of IPv6."),
+  "limits.handshakesPerSecond": count(
+    10,
+    10_000,
+    400,
+    "Gateways that are let in per second; the others wait. Each costs most of a millisecond.",
+  ),
+  "limits.newGatewaysPerHour": count(1, 100_000, 240, "Gateways never seen before that are taken per hour, or at once, from one network."),
   "limits.accountsPerSession": count(1, 1_000_000, 1000, "Different payout addresses that one gateway may bring."),
   "limits.workersPerSession": count(1, 1_000_000, 10_000, "Worker names that one gateway may bring; those over it count as one worker."),
   "limits.coinbaserPerMinute": count(1, 6000, 60, "Splits that one gateway may ask for in a minute. An honest one asks at each new job."),
+  "limits.strangersCoinbaserPerMinute": count(
+    1,
+    100_000,
+    600,
+    "Splits that all gateways of one network together may ask for in a minute before they have had a share accepted.",
+  ),
+  "limits.sharesPerSecond": count(
+    1,
+    1_000_000,
+    2000,
+    "Shares a second of one gateway; a burst of 30 times that is free, then they are read more slowly.",
+  ),
+  "limits.messagesPerSecond": count(1, 100_000, 20, "Other messages of one gateway that nobody asked it for, likewise."),
+  "limits.kilobytesPerSecond": count(1, 1_000_000, 2000, "Thousands of bytes of one gateway that nobody asked it for, likewise."),
+  "limits.invalidSharesPerMinute": count(
+    1,
+    1_000_000,
+    1200,
+    "Refused shares of one gateway; five minutes' worth is free, then they are read more slowly, and at last the gateway is closed.",
+  ),
+  "limits.banScore": count(
+    0,
+    1_000_000,
+    100,
+    "Score of misbehaviour at which an address is banned, a network at ten times that; 0 for no bans.",
+  ),
+  "limits.banMinutes": count(
+    1,
+    10_080,
+    10,
+    "Minutes in which a score halves. A ban ends at half of its score, so it lasts that long at least.",
+  ),
+  "gateways.admit": setting(z.enum(["all", "listed"]), {
+    allowed: "all or listed",
+    about: "Which gateways are taken: all, or those that gateways.keys or gateways.accounts name.",
+    fallback: "all",
+  }),
+  "gateways.keys": setting(
+    listOf((entry) => /^[0-9a-fA-F]{64}$/.test(entry)),
+    {
+      allowed: "public signing keys of gateways, 64 hex digits each, with spaces or commas between them",
+      about:
+        "gateways.admit listed: gateways that are taken. The pool's log names the key of each that it turns down. A stock gateway has another at each start.",
+    },
+  ),
+  "gateways.accounts": setting(
+    listOf(() => true),
+    {
+      allowed: "addresses of the network, with spaces or commas between them",
+      about: "gateways.admit listed: accounts whose miners may come by any gateway; one that brings shares for another account is closed.",
+    },
+  ),
   "shares.staleGraceSeconds": setting(seconds(0, 60), {
     allowed: "seconds from 0 to 60",
     about: "How long after a new block shares on the old one are still taken.",
@@ -360,6 +439,7 @@ export const SECTIONS = {
   pplns: "The share window of PPLNS.",
   split: "What the coinbase pays.",
   limits: "Bounds for each gateway, so that a bad one costs only itself.",
+  gateways: "Which gateways are taken, for a private pool.",
   shares: "How shares are judged.",
   templates: "The transactions behind the work.",
   publish: "What anyone may recompute.",
