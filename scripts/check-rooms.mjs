@@ -59,6 +59,12 @@ export const ROOMS = {
     libraries: ["@fastify/rate-limit", "fastify", "pino", "prom-client", "zod"],
     node: ["node:crypto", "node:fs/promises", "node:net", "node:path", "node:timers/promises"],
   },
+  "packages/pool/src/notices": {
+    rooms: ["packages/datum/src", "packages/bitcoin/src", "packages/pool/src/ledger"],
+    libraries: ["nodemailer", "nostr-tools", "pino", "prom-client", "undici", "ws"],
+    // Of node:net and node:dns only what judges addresses; the words of each event are files.
+    node: ["node:crypto", "node:dns", "node:fs", "node:net", "node:timers/promises", "node:url"],
+  },
   "packages/pool/src/cli": {
     rooms: [
       "packages/datum/src",
@@ -71,6 +77,7 @@ export const ROOMS = {
       "packages/pool/src/ledger",
       "packages/pool/src/chain",
       "packages/pool/src/api",
+      "packages/pool/src/notices",
     ],
     libraries: ["commander", "pg", "pino", "prom-client", "yaml", "zod"],
     node: ["*"],

@@ -11,6 +11,7 @@ import { CONFIG_FILE, init } from "./init.js";
 import type { CommandIo } from "./io.js";
 import { addKeys } from "./keys/commands.js";
 import { addLedger } from "./ledger/commands.js";
+import { addNotices } from "./notices/commands.js";
 import { endSignal } from "./signals.js";
 import { addSimulate } from "./simulate/command.js";
 import { version } from "./version.js";
@@ -105,6 +106,8 @@ function describeCommands(env: Environment, io: CommandIo, done: (exitCode: numb
   addLedger(program, configured, env, io, done);
 
   addBlock(program, configured, env, io, done);
+
+  addNotices(program, configured, env, io, done);
 
   addAudit(program, io, done);
 

@@ -40,6 +40,7 @@ import type { Config } from "./config/index.js";
 import type { LineCounts } from "./log.js";
 import { MoneyDesk } from "./money.js";
 import { openNodes } from "./nodes.js";
+import { type NoticeTuning, openNotices } from "./notices/open.js";
 import { openTemplates, type TemplateTuning, withJudgedTransactions } from "./templates.js";
 
 export interface PoolModules {
@@ -59,6 +60,8 @@ export interface PoolModules {
   readonly nodes?: Omit<NodeGroupOptions, "network">;
   /** How templates are judged otherwise than in life, for tests. */
   readonly templates?: TemplateTuning;
+  /** How notices are looked for and sent otherwise than in life, for tests. */
+  readonly notices?: NoticeTuning;
   /** How long a node that has fallen back on the books' own branch is waited for, milliseconds; two minutes by default. */
   readonly fallenBackMs?: number;
 }
@@ -268,6 +271,11 @@ async function assemble(
   stops.push(() => templates?.stop());
   stops.push(chain.onTip((tip) => server.newTip(tip)));
   view.showServing({ server, splits });
+  openNotices(config, {
+    ...{ database, log, metrics, now, stops, tuning: modules.notices, longTermKeys: modules.longTermKeys },
+    gateways: () => server.snapshot(),
+    nodes: () => nodes.statuses(),
+  });
   return new Pool(
     address,
     database,

@@ -9,6 +9,7 @@ export type { MoneyBookOptions } from "./money/book-context.js";
 export type { EntryKind, NewEntry, Posting } from "./money/entries.js";
 export { MoneyBook, type MoneyBookModules } from "./money/money-book.js";
 export type * from "./money/types.js";
+export * from "./notices/index.js";
 export * from "./pay-per-share.js";
 export * from "./publish/index.js";
 export * from "./retention/index.js";

@@ -134,6 +134,18 @@ export interface Config {
     /** Names besides localhost by which it may be called, lower case. */
     readonly names: readonly string[];
   };
+  readonly notices: {
+    readonly keyFile: string;
+    /** The operator's own targets; the webhook's may hold a secret. */
+    readonly operator: { readonly webhook?: string; readonly email?: string; readonly nostr?: string };
+    /** Names of events, as they were given; undefined for all. */
+    readonly operatorEvents: string | undefined;
+    /** The mail relay. The URL may hold a password. */
+    readonly smtp: { readonly url: string; readonly from: string } | undefined;
+    readonly nostrRelays: readonly string[];
+    /** Miners' webhooks may be in private networks. */
+    readonly privateWebhooks: boolean;
+  };
   readonly log: { readonly level: "trace" | "debug" | "info" | "warn" | "error"; readonly format: "text" | "json" };
   /** What is allowed but unwise, one sentence each. */
   readonly warnings: readonly string[];
@@ -284,6 +296,7 @@ function assemble(
   if (values["gateways.admit"] === "listed" && values["gateways.keys"] === undefined && values["gateways.accounts"] === undefined) {
     report("gateways.admit", "gateways.admit is listed, and no list is given. Allowed: with gateways.keys, gateways.accounts or both");
   }
+  checkNotices(values, report);
   const path = (text: string): string => resolve(origin.baseDir, text.startsWith("~/") ? join(origin.home, text.slice(2)) : text);
   const complete = values as { readonly [P in SettingPath]-?: Exclude<SettingValues[P], undefined> };
   if (network === undefined || payoutScript === undefined || scheme === undefined || incomplete(values)) return undefined;
@@ -375,6 +388,7 @@ function assemble(
       port: complete["api.port"] === "off" ? undefined : complete["api.port"],
       names: values["api.names"]?.toLowerCase().match(/[^\s,]+/g) ?? [],
     },
+    notices: noticesOf(values, path),
     log: { level: complete["log.level"], format: complete["log.format"] },
     warnings:
       tagBytes.length > 30
@@ -394,6 +408,37 @@ function checkAccounts(addresses: readonly string[], network: Network, report: R
       return [];
     }
   });
+}
+
+/** Notices need the means to be sent with. */
+function checkNotices(values: SettingValues, report: Report): void {
+  const needs = (path: SettingPath, needed: SettingPath): void => {
+    if (values[path] !== undefined && values[needed] === undefined)
+      report(path, `${path} is set, ${needed} is not. Allowed: ${path} together with ${needed}`);
+  };
+  needs("notices.operatorEmail", "notices.smtpUrl");
+  needs("notices.smtpUrl", "notices.smtpFrom");
+  needs("notices.operatorNostr", "notices.nostrRelays");
+}
+
+function noticesOf(values: SettingValues, path: (text: string) => string): Config["notices"] {
+  const {
+    "notices.operatorWebhook": webhook,
+    "notices.operatorEmail": email,
+    "notices.operatorNostr": nostr,
+    "notices.smtpUrl": url,
+    "notices.smtpFrom": from,
+    "notices.keyFile": keyFile,
+  } = values;
+  return {
+    // Beside the keys: the one folder that every pool has and may write to.
+    keyFile: keyFile === undefined ? join(dirname(path(values["keys.file"] ?? "")), "openprime.notices.key") : path(keyFile),
+    operator: { ...(webhook !== undefined && { webhook }), ...(email !== undefined && { email }), ...(nostr !== undefined && { nostr }) },
+    operatorEvents: values["notices.operatorEvents"],
+    smtp: url === undefined || from === undefined ? undefined : { url, from },
+    nostrRelays: values["notices.nostrRelays"] ?? [],
+    privateWebhooks: values["notices.privateWebhooks"] === "allow",
+  };
 }
 
 /** The reward scheme with its parameters; undefined when they don't go together, which has been reported. */

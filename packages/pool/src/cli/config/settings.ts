@@ -94,6 +94,18 @@ const networks = (about: string) => setting(listOf(isNetwork), { allowed: NETWOR
 
 const path = z.string().min(1).max(4096);
 
+const mailbox = z
+  .string()
+  .max(254)
+  .regex(/^[A-Za-z0-9.!#$%&*+/=?^_{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}$/);
+
+const words = (text: string): string[] => text.split(/[\s,]+/).filter((word) => word !== "");
+const relayUrl = urlWith(["wss:", "ws:"]);
+const relays = z
+  .string()
+  .refine((text) => words(text).length >= 1 && words(text).length <= 8 && words(text).every((word) => relayUrl.safeParse(word).success))
+  .transform(words);
+
 /** Every setting by its dotted path, in the order of the file. A path has one dot at most. */
 export const SETTINGS = {
   network: setting(z.enum(["mainnet", "testnet", "testnet4", "signet", "regtest"]), {
@@ -406,6 +418,52 @@ export const SETTINGS = {
     about:
       "Names by which the HTTP API may be called, besides localhost and IP addresses. Others are refused, so that no web page can reach it through your browser.",
   }),
+  "notices.operatorWebhook": setting(
+    urlWith(["http:", "https:"], (url) => url.username === "" && url.password === ""),
+    {
+      allowed: "a URL such as https://example.com/hook, without user and password",
+      about: "Where the operator's notices are posted as JSON, signed; docs/notices.md has the schema.",
+      secret: true,
+    },
+  ),
+  "notices.operatorEmail": setting(mailbox, {
+    allowed: "one mail address such as name@example.com",
+    about: "Where the operator's notices are mailed. Needs notices.smtpUrl.",
+  }),
+  "notices.operatorNostr": setting(z.string().regex(/^(npub1[02-9ac-hj-np-z]{58}|[0-9a-fA-F]{64})$/), {
+    allowed: "an npub, or a public key of 64 hex digits",
+    about: "Who gets the operator's notices as private messages on Nostr. Needs notices.nostrRelays.",
+  }),
+  "notices.operatorEvents": setting(z.string().regex(/^\s*[a-z.]+([\s,]+[a-z.]+)*\s*$/), {
+    allowed: "names of events (docs/notices.md lists them), with spaces or commas between them",
+    about: "What the operator is told. Default: all that there is for operators.",
+  }),
+  "notices.smtpUrl": setting(
+    urlWith(["smtp:", "smtps:"], (url) => url.hostname !== "" && /^\/?$/.test(url.pathname) && url.search === ""),
+    {
+      allowed: "a URL such as smtp://user:password@mail.example.com:587, or smtps:// for TLS from the first byte",
+      about: "Your mail relay. TLS is required unless it runs on this machine.",
+      secret: true,
+    },
+  ),
+  "notices.smtpFrom": setting(mailbox, {
+    allowed: "one mail address such as pool@example.com",
+    about: "The sender of mailed notices. Required with notices.smtpUrl.",
+  }),
+  "notices.nostrRelays": setting(relays, {
+    allowed: "URLs of at most eight relays such as wss://relay.example.com, with spaces or commas between them",
+    about: "Relays that private messages on Nostr are left at. One that takes a message is enough.",
+  }),
+  "notices.privateWebhooks": setting(z.enum(["refuse", "allow"]), {
+    allowed: "refuse or allow",
+    about: "Whether miners' webhooks may be at addresses of private networks, and without TLS. Allow it only where you know every miner.",
+    fallback: "refuse",
+  }),
+  "notices.keyFile": setting(path, {
+    allowed: "a path; a relative one starts at this file's folder",
+    about:
+      "The key that notices are signed with and receivers sealed with; made when it is missing. Default: openprime.notices.key, beside keys.file.",
+  }),
   "log.level": setting(z.enum(["trace", "debug", "info", "warn", "error"]), {
     allowed: "trace, debug, info, warn or error",
     about: "Least weight of a line that is logged. Accepted shares are logged one by one at debug.",
@@ -445,6 +503,7 @@ export const SECTIONS = {
   publish: "What anyone may recompute.",
   relays: "Gateways with many miners behind them.",
   api: "The HTTP API, by which you and your monitoring see the pool.",
+  notices: "What you and your miners are told, and how. Miners' receivers: `openprime notices add`.",
   log: "What is logged, to stderr.",
 } as const;
 
