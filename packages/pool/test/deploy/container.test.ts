@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { loadCrypto } from "@openprime/datum";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
-import { loadConfig } from "../../src/cli/config/index.js";
+import { loadConfig, SETTINGS } from "../../src/cli/config/index.js";
 import { init } from "../../src/cli/init.js";
 import { ADDRESS, capture, folder } from "../cli/support.js";
 import { PACKED, ROOT } from "./support.js";
@@ -19,6 +19,7 @@ interface Compose {
       readonly volumes?: readonly string[];
       readonly build?: { readonly context: string; readonly dockerfile: string };
       readonly depends_on?: Record<string, unknown>;
+      readonly healthcheck?: { readonly test: readonly string[] };
     }
   >;
   readonly volumes: Record<string, unknown>;
@@ -53,6 +54,11 @@ test("each service, volume and file that the compose file names is there", () =>
   }
   const { context, dockerfile } = pool.build ?? { context: "", dockerfile: "" };
   expect(existsSync(join(resolve(SOURCE, context), dockerfile))).toBe(true);
+});
+
+test("the pool's health is asked where the API is by default", () => {
+  const { host, port } = { host: SETTINGS["api.host"].fallback, port: SETTINGS["api.port"].fallback };
+  expect(pool.healthcheck?.test.join(" ")).toContain(`http://${host}:${port}/healthz`);
 });
 
 test("the image is made of the packages that the pool needs", () => {

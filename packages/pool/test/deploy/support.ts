@@ -15,7 +15,12 @@ export interface Ended {
   readonly err: string;
 }
 
-export function runProgram(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}): Ended {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { cwd, encoding: "utf8", env: { ...process.env, ...env } });
+export function runProgram(program: string, args: readonly string[], cwd: string, env: NodeJS.ProcessEnv = {}, input?: string): Ended {
+  const { status, stdout, stderr, error } = spawnSync(program, args, {
+    cwd,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    ...(input !== undefined && { input }),
+  });
   return { code: status, out: stdout ?? "", err: `${stderr ?? ""}${error?.message ?? ""}` };
 }

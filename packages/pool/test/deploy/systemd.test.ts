@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { SETTINGS } from "../../src/cli/config/index.js";
 import { folder } from "../cli/support.js";
 import { ROOT, runProgram } from "./support.js";
 
@@ -31,6 +32,14 @@ describe.skipIf(!has("systemd-analyze"))("the unit", () => {
     expect(runProgram("systemd-analyze", ["verify", file], ROOT)).toMatchObject({ code: 0, err: "" });
     const wrong = unit((text) => text.replace("KillMode=mixed", "KillMode=gently"));
     expect(runProgram("systemd-analyze", ["verify", wrong], ROOT).err).toContain("kill mode");
+  });
+
+  test("and the timer that asks for its health have none either, and ask where the API is by default", () => {
+    for (const name of ["openprime-health.service", "openprime-health.timer"]) {
+      expect(runProgram("systemd-analyze", ["verify", join(SOURCE, name)], ROOT), name).toMatchObject({ code: 0, err: "" });
+    }
+    const text = readFileSync(join(SOURCE, "openprime-health.service"), "utf8");
+    expect(text).toContain(`http://${SETTINGS["api.host"].fallback}:${SETTINGS["api.port"].fallback}/healthz`);
   });
 
   test("leaves few doors open", () => {
