@@ -16,7 +16,7 @@ export interface Origin {
   /** Of `address-key.ts`. */
   readonly key: string;
   readonly prefix: string;
-  /** On the allow list, or a proxy of ours: neither banned nor counted by address and network. */
+  /** On the allow list, or a proxy of ours: neither banned nor limited by address and network. */
   readonly exempt: boolean;
 }
 

@@ -485,8 +485,13 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     }
     this.#byAccount = standing === "byAccount";
     return context.registry.open(hello.longTermSignKey, hello.version, () => {
-      if (!context.newSessions.take(this.prefix, context.monotonic())) throw new TooManyNewSessions();
+      if (!this.#takes(context.newSessions)) throw new TooManyNewSessions();
     });
+  }
+
+  /** Takes one of what its network has together. */
+  #takes(budget: KeyedBuckets): boolean {
+    return this.origin.exempt || budget.take(this.prefix, this.context.monotonic());
   }
 
   /** A gateway that could be talked to is told why it gets no session. */
@@ -572,8 +577,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   #onCoinbaserRequest(request: CoinbaserRequest, session: GatewaySession): void {
     const started = this.context.monotonic();
-    const { strangersRequests } = this.context;
-    const within = session.coinbaserBudget.take(started) && (session.hasWork || strangersRequests.take(this.prefix, started));
+    const within = session.coinbaserBudget.take(started) && (session.hasWork || this.#takes(this.context.strangersRequests));
     const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started, within);
     if (result === "overBudget") {
       this.#warn(result, { value: request.value.toString() }, "coinbaser request over the budget: empty list");

@@ -151,6 +151,11 @@ export class TestPool {
     return encodePublicKey(this.keys);
   }
 
+  /** The books know that gateway. @param key hex */
+  know(key: string, session: OpenedSession): void {
+    this.#sessions.set(key, session);
+  }
+
   /** Ends the transactions of the shares held so far. */
   commit(outcome: CommitOutcome = "committed"): void {
     for (const done of this.held.splice(0)) done(outcome);

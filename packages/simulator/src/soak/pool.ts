@@ -70,13 +70,13 @@ export class SoakPool {
     const connections = gateways + 10;
     const config = {
       network: "regtest",
-      listen: { host: "127.0.0.1", port: 0 },
+      listen: { host: "127.0.0.1", port: 0, allow: "127.0.0.1" },
       pool: { payoutAddress, tag: "OpenPrime soak", minimumDifficulty: 1, minimumDifficultyCeiling: 1 },
       keys: { file: "openprime.keys.json" },
       node: { ...node, pollSeconds: 1 },
       // So small that every account is in the split.
       split: { threshold: 1000 },
-      limits: { connections, connectionsPerAddress: connections },
+      limits: { connections },
       // The jobs have branches and no transactions behind them.
       templates: { check: "off" },
       log: { format: "json", level: "info" },

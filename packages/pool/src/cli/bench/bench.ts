@@ -161,11 +161,11 @@ function openPool(dir: string, node: RegtestNode, modules: Pick<PoolModules, "cr
   const config = resolveConfig(
     {
       network: "regtest",
-      listen: { host: "127.0.0.1", port: 0 },
+      listen: { host: "127.0.0.1", port: 0, allow: "127.0.0.1" },
       pool: { payoutAddress: address("pool", 0), tag: "OpenPrime bench", minimumDifficulty: 1, minimumDifficultyCeiling: 1 },
       node: { ...node.rpc, pollSeconds: 0.1 },
       database: { dir: "books" },
-      limits: { coinbaserPerMinute: 6000, connectionsPerAddress: MANY_GATEWAYS + 1 },
+      limits: { coinbaserPerMinute: 6000, sharesPerSecond: 1_000_000, kilobytesPerSecond: 1_000_000 },
       split: { threshold: SMALL_THRESHOLD },
       // The load's jobs have branches and no transactions behind them.
       templates: { check: "off" },

@@ -57,7 +57,18 @@ export async function startFuzzedPool(crypto: DatumCrypto, accepted: (share: Jud
       tag,
       minimumDifficulty: 1n,
       motd: "fuzzed",
-      limits: { connections: WIDE, connectionsPerAddress: WIDE, coinbaserBurst: WIDE, coinbaserPerSecond: WIDE, rememberedHellos: 1000 },
+      // All comes from this machine, and nobody shall be kept out for what came before.
+      addresses: { allow: ["127.0.0.0/8"] },
+      limits: {
+        ...{ connections: WIDE, coinbaserBurst: WIDE, coinbaserPerSecond: WIDE, rememberedHellos: 1000 },
+        ...{
+          handshakesPerSecond: WIDE,
+          sharesPerSecond: WIDE,
+          messagesPerSecond: WIDE,
+          bytesPerSecond: WIDE,
+          invalidSharesPerMinute: WIDE,
+        },
+      },
     },
     {
       crypto,
