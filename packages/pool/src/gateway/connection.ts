@@ -99,6 +99,8 @@ export interface ConnectionContext {
   readonly admission: Admission;
   readonly handshakes: HandshakeQueue;
   readonly known: KnownAddresses;
+  /** Handshakes by network. */
+  readonly prefixHandshakes: KeyedBuckets;
   /** New sessions by network. */
   readonly newSessions: KeyedBuckets;
   /** Coinbaser requests of gateways without accepted work, by network. */
@@ -206,7 +208,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   get standing(): Standing {
     if (this.#state === "handshake") return "greeting";
-    return this.#session?.hasWork === true ? "good" : "stranger";
+    return this.#session?.isProven === true ? "good" : "stranger";
   }
 
   /** Bytes in memory, unread and unsent. */
@@ -355,7 +357,8 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     this.socket.pause();
     this.#stepAt = this.context.monotonic();
     this.#toState("queued");
-    this.context.handshakes.enter(this);
+    if (this.#takes(this.context.prefixHandshakes)) this.context.handshakes.enter(this);
+    else this.turnAway();
   }
 
   /** Opens and handles frames until bytes run out, or the connection must wait. Never awaits. */
@@ -577,7 +580,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   #onCoinbaserRequest(request: CoinbaserRequest, session: GatewaySession): void {
     const started = this.context.monotonic();
-    const within = session.coinbaserBudget.take(started) && (session.hasWork || this.#takes(this.context.strangersRequests));
+    const within = session.coinbaserBudget.take(started) && (session.isProven || this.#takes(this.context.strangersRequests));
     const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started, within);
     if (result === "overBudget") {
       this.#warn(result, { value: request.value.toString() }, "coinbaser request over the budget: empty list");
@@ -682,7 +685,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   }
 
   #spendInvalid(reason: number, session: GatewaySession): void {
-    const wait = session.budgets.refused(reason, session.hasWork, this.context.monotonic());
+    const wait = session.budgets.refused(reason, session.isProven, this.context.monotonic());
     if (wait === "hopeless") this.#dismiss("invalidShares", HOPELESS);
     else this.#slow(wait, "invalidShares");
   }

@@ -10,6 +10,8 @@ export interface GatewayLimits {
   readonly handshakeQueueMs: number;
   /** HELLOs opened and answered per second; each costs most of a millisecond. */
   readonly handshakesPerSecond: number;
+  /** Of these, per second from one network, and fifty times as many at once. */
+  readonly handshakesPerPrefix: number;
   /** HELLOs that may wait. */
   readonly waitingHandshakes: number;
   /** Sessions that may be loading from the books at one time. */
@@ -73,6 +75,7 @@ export const DEFAULT_LIMITS: GatewayLimits = {
   handshakeMs: 10_000,
   handshakeQueueMs: 30_000,
   handshakesPerSecond: 400,
+  handshakesPerPrefix: 20,
   waitingHandshakes: 4000,
   loadingSessions: 64,
   pingMs: 15_000,

@@ -13,6 +13,7 @@ const PENALTIES: Partial<Record<CloseReason, number>> = {
   handshakeTimeout: 1,
   http: 0.5,
   stratum: 0.5,
+  tooManyHandshakes: 0.5,
   tooManyNewSessions: 1,
   notListed: 0.5,
   accountNotListed: 0.5,

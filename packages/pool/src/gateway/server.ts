@@ -90,6 +90,8 @@ export interface GatewayTotals {
 }
 
 const TOP_WORKERS = 10;
+/** Handshakes of a network that may come at once, in seconds of their rate. */
+const HELD_HANDSHAKES_SECONDS = 50;
 /** Lines a minute and kind that strangers can cause. */
 const WARNINGS_PER_MINUTE = 20;
 const TCP_KEEPALIVE_MS = 30_000;
@@ -177,6 +179,7 @@ export class GatewayServer {
         monotonic,
       ),
       known,
+      prefixHandshakes: new KeyedBuckets(limits.handshakesPerPrefix * HELD_HANDSHAKES_SECONDS, limits.handshakesPerPrefix, remembered),
       newSessions: new KeyedBuckets(limits.newSessionsPerHour, limits.newSessionsPerHour / 3600, remembered),
       strangersRequests: new KeyedBuckets(limits.strangersCoinbaserPerMinute, limits.strangersCoinbaserPerMinute / 60, remembered),
       gateways: new GatewayList(options.gateways ?? { admit: "all", keys: [], accounts: [] }),

@@ -38,6 +38,8 @@ export class GatewaySession {
   savedMark: number | undefined;
   /** The block that a split was last asked for. */
   askedPrevhash: Uint8Array | undefined;
+  /** The books had work of it. */
+  hadWork = false;
   readonly splitUse = new SplitUse();
   /** Asks whichever connection is the session's now, so that a second try after a reconnect reaches the gateway. */
   readonly source: SessionSource;
@@ -72,6 +74,11 @@ export class GatewaySession {
   /** Whether it has had a share accepted since it is in memory. */
   get hasWork(): boolean {
     return this.stats.acceptedWeight > 0n;
+  }
+
+  /** No stranger: it has had a share accepted, since it is in memory or before a restart. */
+  get isProven(): boolean {
+    return this.hasWork || this.hadWork;
   }
 
   /** Whether a share of that job could have paid a split: one with payees was given for it, and splits have been there for long. */
@@ -203,6 +210,7 @@ export class SessionRegistry {
     const minimum = new MinimumController(this.bounds, steady, within);
     const session = new GatewaySession(key, opened.id, opened.primeId, work, stats, budget, budgets, minimum, this.modules);
     session.detachedAt = steady;
+    session.hadWork = opened.work !== undefined;
     this.#sessions.set(key, session);
     return session;
   }

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { GatewayLimits } from "../../src/gateway/index.js";
 import { crypto, TestPool, until, untilMetric } from "./pool.js";
 import { RawClient, TestGateway } from "./test-gateway.js";
+import { MINER } from "./work.js";
 
 const pools: TestPool[] = [];
 /** The steady clock of the pool: moved by the test. */
@@ -29,10 +30,13 @@ const outcome = (pool: TestPool, name: string): Promise<number> => pool.metric("
 const from = (localAddress: string) => ({ localAddress });
 const silent = (pool: TestPool, address: string): Promise<RawClient> => RawClient.connect(pool, undefined, address);
 
+let worker = 0;
 /** A gateway with an accepted share. */
 async function proven(pool: TestPool, options: Parameters<typeof TestGateway.connect>[1] = {}): Promise<TestGateway> {
   const gateway = await TestGateway.connect(pool, options);
-  gateway.send((await gateway.work(pool)).share(true));
+  worker += 1;
+  const username = Buffer.from(`${MINER}.${worker}`);
+  gateway.send((await gateway.work(pool, { username, value: BigInt(5_000_000_000 + worker) })).share(true));
   expect(await gateway.next("shareResponse")).toMatchObject({ status: "accepted" });
   return gateway;
 }
@@ -190,6 +194,22 @@ describe("bans", () => {
       await mistyped.closed;
     }
     await TestGateway.connect(pool, from("127.3.1.1"));
+  });
+});
+
+describe("handshakes", () => {
+  it("of a network are so many, however well its keys are known", async () => {
+    const pool = await start({ handshakesPerPrefix: 0.1, banScore: 0 });
+    const longTermKeys = generateLongTermKeys(crypto);
+    for (let i = 0; i < 5; i++) (await proven(pool, { ...from("127.1.1.1"), longTermKeys })).close();
+    const sixth = await TestGateway.dial(pool, { ...from("127.1.1.2"), longTermKeys });
+    sixth.write(sixth.channel.hello());
+    await sixth.closed;
+    expect(sixth.motd).toBe("");
+    expect(await outcome(pool, "tooManyHandshakes")).toBe(1);
+    await TestGateway.connect(pool, from("127.1.2.1"));
+    clock.now += 10_000;
+    await TestGateway.connect(pool, { ...from("127.1.1.2"), longTermKeys });
   });
 });
 

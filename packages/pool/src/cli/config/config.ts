@@ -86,6 +86,7 @@ export interface Config {
     readonly connectionsPerAddress: number;
     readonly connectionsPerPrefix: number;
     readonly handshakesPerSecond: number;
+    readonly handshakesPerPrefix: number;
     readonly newGatewaysPerHour: number;
     readonly accountsPerSession: number;
     readonly workersPerSession: number;
@@ -355,6 +356,7 @@ function assemble(
       connectionsPerAddress: complete["limits.connectionsPerAddress"],
       connectionsPerPrefix: complete["limits.connectionsPerPrefix"],
       handshakesPerSecond: complete["limits.handshakesPerSecond"],
+      handshakesPerPrefix: complete["limits.handshakesPerPrefix"],
       newGatewaysPerHour: complete["limits.newGatewaysPerHour"],
       accountsPerSession: complete["limits.accountsPerSession"],
       workersPerSession: complete["limits.workersPerSession"],

@@ -297,6 +297,7 @@ export const SETTINGS = {
     400,
     "Gateways that are let in per second; the others wait. Each costs most of a millisecond.",
   ),
+  "limits.handshakesPerPrefix": count(1, 10_000, 20, "Of these, per second from one network; fifty times as many may come at once."),
   "limits.newGatewaysPerHour": count(1, 100_000, 240, "Gateways never seen before that are taken per hour, or at once, from one network."),
   "limits.accountsPerSession": count(1, 1_000_000, 1000, "Different payout addresses that one gateway may bring."),
   "limits.workersPerSession": count(1, 1_000_000, 10_000, "Worker names that one gateway may bring; those over it count as one worker."),
