@@ -68,7 +68,7 @@ export interface StoredSplit extends OfferedSplit {
 }
 
 interface Queued {
-  /** Steady clock, milliseconds. */
+  /** Steady clock, milliseconds: about, and never too late. */
   readonly queuedAt: number;
 }
 interface ShareEntry extends ShareRow, Queued {
@@ -147,6 +147,7 @@ export class ShareLog {
   #busySince = Number.POSITIVE_INFINITY;
   /** When the oldest entry of the batch that is under way was queued. */
   #batchQueuedAt: number | undefined;
+  #stamped = 0;
   readonly #metrics: ShareLogMetrics | undefined;
   #worker: Promise<void> | undefined;
   readonly #abort = new AbortController();
@@ -222,7 +223,7 @@ export class ShareLog {
    * The share and its arrays must not change afterwards.
    */
   append(share: LoggedShare, done: (outcome: AppendOutcome) => void): boolean {
-    return this.#enqueue({ kind: "share", queuedAt: performance.now(), share, done, round: 0, account: undefined, worker: 0 });
+    return this.#enqueue({ kind: "share", queuedAt: this.#stamp(), share, done, round: 0, account: undefined, worker: 0 });
   }
 
   /** The id that the next split must have. */
@@ -238,7 +239,7 @@ export class ShareLog {
     if (split.id !== this.#lastSplitId + 1n) throw new RangeError(`expected split ${this.#lastSplitId + 1n}, got ${split.id}`);
     // A split that is given away and then lost with the queue would make its block a stranger's: nobody gets one that can't be stored soon.
     if (this.#lost || this.#state === "waiting" || performance.now() - this.#busySince > this.#splitPatienceMs) return false;
-    if (!this.#enqueue({ kind: "split", queuedAt: performance.now(), split })) return false;
+    if (!this.#enqueue({ kind: "split", queuedAt: this.#stamp(), split })) return false;
     this.#lastSplitId = split.id;
     return true;
   }
@@ -251,7 +252,7 @@ export class ShareLog {
     return new Promise((resolve, reject) => {
       const run = async (client: Client) => resolve(await work(client));
       // Operations are few and must not be lost to a crowd of shares: the bound does not count for them.
-      if (!this.#enqueue({ kind: "operation", queuedAt: performance.now(), what, run, fail: reject }, true))
+      if (!this.#enqueue({ kind: "operation", queuedAt: this.#stamp(), what, run, fail: reject }, true))
         reject(new LedgerError("ledger.closed", `the share log is ${this.#state}: ${what}`));
     });
   }
@@ -360,6 +361,12 @@ export class ShareLog {
     return id;
   }
 
+  /** When an entry is queued. The clock is read once for all that gather for a batch: as good for a lag, and nothing for a share. */
+  #stamp(): number {
+    if (this.waiting === 0) this.#stamped = performance.now();
+    return this.#stamped;
+  }
+
   #enqueue(entry: Entry, always = false): boolean {
     if (this.#closing || this.#state === "failed" || (!always && this.waiting >= this.#maxQueue)) return false;
     this.#queue.push(entry);
@@ -383,6 +390,7 @@ export class ShareLog {
       if (wait > 0 && this.waiting < this.#maxBatch && !this.#closing) await sleep(wait);
       this.#lastStart = performance.now();
       this.#busySince = this.#lastStart;
+      this.#stamped = this.#lastStart;
       const batch = this.#take();
       this.#batchQueuedAt = batch[0]?.queuedAt;
       await this.#settle(batch);

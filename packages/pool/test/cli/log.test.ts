@@ -1,5 +1,6 @@
+import { Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
-import { createLogger } from "../../src/cli/log.js";
+import { createLogger, LineCounts } from "../../src/cli/log.js";
 import { capture } from "./support.js";
 
 function logged(format: "text" | "json", write: (log: ReturnType<typeof createLogger>) => void): string {
@@ -17,6 +18,24 @@ describe("createLogger", () => {
   it("leaves out what weighs less than the level", () => {
     expect(logged("text", (log) => log.debug("share"))).toBe("");
     expect(logged("text", (log) => log.warn("careful"))).toContain(" WARN  careful\n");
+  });
+
+  it("counts the lines that it writes, by level", async () => {
+    const lines = new LineCounts();
+    const io = capture();
+    const log = createLogger({ level: "info", format: "json" }, io.stderr, lines);
+    log.info("one");
+    log.child({ a: 1 }).error({ code: "x" }, "two");
+    log.error("three");
+    log.debug("not this one");
+    const metrics = new Registry();
+    lines.watch(metrics);
+    await metrics.metrics();
+    const text = await metrics.metrics();
+    for (const [level, count] of Object.entries({ info: 1, error: 2, debug: 0, warn: 0, fatal: 0 })) {
+      expect(text).toContain(`openprime_log_lines_total{level="${level}"} ${count}\n`);
+    }
+    expect(io.err().split("\n")).toHaveLength(4);
   });
 
   it("writes JSON for machines", () => {

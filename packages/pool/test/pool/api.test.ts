@@ -1,6 +1,6 @@
 /** The API of a real pool: it is there before the node is, names what is away, counts what happens, and is the last to go. */
-import { NodeClient } from "@openprime/bitcoin";
-import { mine, minerAddress, RegtestNode, readTemplate, WireGateway } from "@openprime/simulator";
+import { NodeClient, reverseHex } from "@openprime/bitcoin";
+import { mine, mineOne, minerAddress, RegtestNode, readTemplate, WireGateway } from "@openprime/simulator";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { type PoolStatusDocument, poolStatusDocument } from "../../src/api/index.js";
 import { apiUrl } from "../../src/cli/api/url.js";
@@ -44,6 +44,14 @@ class Api {
       const { failing } = await this.readiness();
       return failing.length === names.length && names.every((name) => failing.includes(name));
     });
+  }
+
+  /** The value of one line of the metrics. */
+  async figure(name: string): Promise<number> {
+    const text = await (await this.get("/metrics")).text();
+    const line = text.split("\n").find((one) => one.startsWith(`${name} `));
+    if (line === undefined) throw new Error(`no figure ${name}`);
+    return Number(line.slice(name.length + 1));
   }
 
   async status(): Promise<PoolStatusDocument> {
@@ -145,11 +153,81 @@ test("the API names books that are away, and keeps what they said last", async (
   const api = new Api(apiUrl(host, port));
   await api.failing();
   expect(await api.status()).toMatchObject({ blocks: { found: 0 } });
+  const gateway = await WireGateway.connect(pool);
+  const [share] = mine(gateway.job(readTemplate(await client.blockTemplate())), { username: minerAddress("api", 0), count: 1 });
   proxy.cut();
   await api.failing("books");
-  expect(await api.status()).toMatchObject({ state: "running", blocks: { found: 0 } });
+  const answer = gateway.submit(share!);
+  const waiting = await until("the share waits", async () => {
+    const status = await api.status();
+    return (status.log?.lagSeconds ?? 0) > 0 && status;
+  });
+  expect(waiting).toMatchObject({ state: "running", blocks: { found: 0 }, log: { state: "waiting", position: "0" } });
+  const lag = await api.figure("openprime_share_log_lag_seconds");
+  expect(await api.figure("openprime_share_log_lag_seconds")).toBeGreaterThan(lag);
+  expect(await api.figure('openprime_share_log_state{state="waiting"}')).toBe(1);
+  expect(await api.figure('openprime_ready{part="books"}')).toBe(0);
   proxy.restore();
+  expect(await answer).toBe("accepted");
   await api.failing();
+  expect(await api.figure("openprime_share_log_lag_seconds")).toBe(0);
+  expect(await api.figure("openprime_share_log_interruptions_total")).toBeGreaterThan(0);
+  expect(await api.figure("openprime_share_log_commit_seconds_count")).toBe(1);
+});
+
+test("a found block is counted on its whole way: to the node, in the books, to the published folder", async () => {
+  const easy = await RegtestNode.start({ bits: 0x1f7fffff });
+  onTestFinished(() => easy.stop());
+  const home = await PoolHome.make("external");
+  onTestFinished(() => home.remove());
+  const pool = await home.start(easy.rpc);
+  const { host, port } = pool.pool.apiAddress!;
+  const api = new Api(apiUrl(host, port));
+  expect(await api.figure('openprime_blocks_total{outcome="accepted"}')).toBe(0);
+  const rpc = new NodeClient(easy.rpc);
+  onTestFinished(() => rpc.close());
+  const gateway = await WireGateway.connect(pool);
+  const username = minerAddress("api", 0);
+  const template = readTemplate(await rpc.blockTemplate());
+  // A share comes first, so that there is somebody to split for.
+  expect(await gateway.submitAll(mine(gateway.job(template), { username, count: 1 }))).toEqual(["accepted"]);
+  const job = await until("a split", async () => {
+    const made = await gateway.jobWithSplit(template);
+    return made.coinbaserId !== 0 && made;
+  });
+  const block = mineOne(job, { username, block: true });
+  expect(await gateway.submit(block)).toBe("accepted");
+  const hash = reverseHex(Buffer.from(block.hash, "hex"));
+  const told = await until("the block", async () => {
+    const { blocks } = await api.status();
+    return blocks?.newest[0]?.life === "paid" && blocks;
+  });
+  expect(told).toMatchObject({ found: 1, accepted: 1, newest: [{ hash, status: "accepted", value: "5000000000" }] });
+  await until("the published settlement", async () => (await api.figure("openprime_books_blocks_behind")) === 0);
+  for (const [name, least] of [
+    ['openprime_blocks_total{outcome="accepted"}', 1],
+    ["openprime_block_settle_seconds_count", 1],
+    ['openprime_pool_blocks_total{life="paid"}', 1],
+    ["openprime_books_block_seconds_count", 1],
+    ["openprime_split_seconds_count", 1],
+    ["openprime_window_accounts", 1],
+    ["openprime_window_weight", 1],
+    ['openprime_retention_runs_total{outcome="done"}', 1],
+    ["openprime_retention_success_timestamp_seconds", 1_700_000_000],
+    ["openprime_publish_success_timestamp_seconds", 1_700_000_000],
+    ["openprime_chain_tip_timestamp_seconds", 1_700_000_000],
+    ['openprime_disk_free_bytes{folder="published"}', 1],
+    ["process_resident_memory_bytes", 1],
+  ] as const) {
+    expect(await until(name, async () => (await api.figure(name)) >= least)).toBe(true);
+  }
+  expect(await api.figure("openprime_blocks_in_hand")).toBe(0);
+  expect(await api.figure("openprime_publish_failures_total")).toBe(0);
+  // The log tells one block's way by its hash.
+  const said = pool.logs.lines.filter((line) => line.hash === hash).map(({ msg }) => msg);
+  for (const msg of ["block found", "block candidate", "found block settled", "a block of the pool has joined the best chain"]) {
+    expect(said).toContain(msg);
+  }
 });
 
 test("a pool without an API has none", async () => {
