@@ -17,6 +17,7 @@ export interface SplitAnswer {
  * A request must be answered, once, with its own value: whatever goes wrong, the empty list is the answer, and that job pays the pool.
  *
  * @param monotonic steady milliseconds
+ * @param now milliseconds, pool clock
  * @param withinBudget false: the gateway has asked too often
  */
 export function answerSplit(
@@ -25,6 +26,7 @@ export function answerSplit(
   splits: SplitSource,
   log: Logger,
   monotonic: number,
+  now: number,
   withinBudget: boolean,
 ): SplitAnswer {
   const { value } = request;
@@ -40,7 +42,7 @@ export function answerSplit(
     const coinbaserId = session.work.nextCoinbaserId();
     const split = splits.offer({ sessionId: session.id, coinbaserId, value, prevhash, finder: session.work.payee });
     if (split.outputs.length === 0) return empty("empty");
-    session.work.addSplit(split);
+    session.work.addSplit(split, now);
     session.splitUse.offered(monotonic);
     return { response: { type: "coinbaser", value, coinbaserId, outputs: split.outputs }, result: "split" };
   } catch (error) {

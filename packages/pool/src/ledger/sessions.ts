@@ -70,14 +70,7 @@ export class Sessions {
     }
     const since = new Date(this.#now() - RECENT_SPLITS_MS);
     const { rows } = await pool.query<SplitRow>(RECENT_SPLITS, [row.id, since, MOST_SPLITS]);
-    const splits = rows.reverse().map((split) => ({
-      id: BigInt(split.id),
-      coinbaserId: split.coinbaser_id,
-      value: BigInt(split.value),
-      prevhash: Uint8Array.from(split.prevhash),
-      outputs: unpackOutputs(split.outputs),
-      position: BigInt(split.position),
-    }));
+    const splits = rows.reverse().map(restoredSplit);
     const saved = (await pool.query<SessionWorkRow>(SAVED_WORK, [row.id])).rows[0];
     const work = saved && { savedAt: saved.saved_at.getTime(), restored: restoredWork(saved, splits) };
     return { id: BigInt(row.id), primeId: Number(row.prime_id), splits, work };
@@ -96,6 +89,23 @@ export class Sessions {
     this.#forgotAt = now;
     await pool.query(FORGET_WORK, [new Date(now - WORK_LIFE_MS)]);
   }
+}
+
+/** Packed as it came: most are never looked at. */
+function restoredSplit(row: SplitRow): OfferedSplit {
+  // A copy: the row's own bytes are a view of all that came in one read.
+  const packed = new Uint8Array(row.outputs);
+  return {
+    id: BigInt(row.id),
+    coinbaserId: row.coinbaser_id,
+    value: BigInt(row.value),
+    prevhash: Uint8Array.from(row.prevhash),
+    position: BigInt(row.position),
+    packed,
+    get outputs() {
+      return unpackOutputs(Buffer.from(packed.buffer));
+    },
+  };
 }
 
 function exhausted(cause: unknown): never {

@@ -28,6 +28,8 @@ export interface OfferedSplit {
   readonly outputs: readonly SplitOutput[];
   /** Committed position of the share log that it was computed at. */
   readonly position: bigint;
+  /** The outputs as on the wire (DATUM.md section 7), where they are kept so: `outputs` is made of it then, at each look. */
+  readonly packed?: Uint8Array;
 }
 
 /** A share to be credited. Hashes are 32 bytes in internal order. */

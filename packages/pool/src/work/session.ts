@@ -9,6 +9,7 @@
 import { type CoinbaseSection, JOB_COUNT, type JobAnnouncement, type JobSection, type Share } from "@openprime/datum";
 import { key, sameBytes } from "./bytes.js";
 import { HeldCoinbase } from "./coinbase.js";
+import { HeldSplit } from "./held-split.js";
 import { COINBASES_PER_JOB, coinbasePlace } from "./kinds.js";
 import { DifficultyMinimum } from "./minimum.js";
 import { type Refusal, refusal } from "./refusal.js";
@@ -17,10 +18,11 @@ import type { JobTemplate, OfferedSplit, Parent, TransactionSource } from "./typ
 import { Usernames } from "./username.js";
 
 /**
- * Splits remembered. Work is at most 270 s old and a gateway asks for a split per job, at shortest every 5 s: 54. A split that a job names
- * stays with the job, however many follow.
+ * Splits remembered, and for how long. Work is at most 270 s old and a gateway asks for a split per job, at shortest every 5 s: 54; most ask every
+ * 40 s. A split that a job names stays with the job, however many follow.
  */
 const MAX_RECENT_SPLITS = 64;
+const SPLIT_LIFE_MS = 300_000;
 /** The transaction count is a u32, so no honest job has more branches. */
 const MAX_BRANCHES = 32;
 const HASH_BYTES = 32;
@@ -133,7 +135,7 @@ export class WorkSession {
   /** By slot: jobs of an earlier life that the gateway has not sent again yet. */
   readonly #restored: (RestoredJob | undefined)[] = [];
   /** By coinbaser id, the oldest first. */
-  readonly #splits = new Map<number, OfferedSplit>();
+  readonly #splits = new Map<number, HeldSplit>();
   #lastCoinbaserId = 0;
   #serial = 0;
   #minimumChanges = 0;
@@ -209,14 +211,15 @@ export class WorkSession {
     return id;
   }
 
-  /** Remember a split that is offered to this gateway, or one that was before a restart (the oldest first). */
-  addSplit(split: OfferedSplit): void {
+  /** Remember a split that is offered to this gateway, or one that was before a restart (the oldest first). `now`: milliseconds, pool clock. */
+  addSplit(split: OfferedSplit, now: number): void {
     this.#splits.delete(split.coinbaserId);
-    this.#splits.set(split.coinbaserId, split);
+    this.#splits.set(split.coinbaserId, new HeldSplit(split, now));
     this.#lastCoinbaserId = split.coinbaserId;
-    if (this.#splits.size <= MAX_RECENT_SPLITS) return;
-    const oldest = this.#splits.keys().next();
-    if (!oldest.done) this.#splits.delete(oldest.value);
+    for (const [id, { heldAt }] of this.#splits) {
+      if (this.#splits.size <= MAX_RECENT_SPLITS && now - heldAt < SPLIT_LIFE_MS) break;
+      this.#splits.delete(id);
+    }
   }
 
   /** Remembered splits for a value and prevhash, the newest first. */

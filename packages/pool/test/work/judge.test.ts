@@ -91,7 +91,7 @@ describe("an honest share", () => {
     const outputs = [payee(1, 1000n), payee(2, 2000n)];
     const old = (jobId: number) =>
       share({ jobId, nonce: jobId * 1000, coinbaseId: 1, built: builderJob({ poolScript: before, split: outputs }) });
-    session.addSplit(split(6, outputs));
+    session.addSplit(split(6, outputs), 0);
     accepted(judge.judge(session, good(old(1))));
     clock.now = NOW + 1000;
     expect(reason(judge.judge(session, good(old(2))))).toBe(27);
@@ -103,7 +103,7 @@ describe("an honest share", () => {
       for (const coinbaseId of [0, 1, 2, 3, 4, 5, 255]) {
         const { judge, session } = world();
         const outputs = Array.from({ length: 30 }, (_, index) => payee(index, 1000n + BigInt(index)));
-        session.addSplit(split(6, outputs));
+        session.addSplit(split(6, outputs), 0);
         const built = builderJob({ split: outputs });
         const judged = accepted(judge.judge(session, good(share({ coinbaseId, built, quickdiff, jobChanges: { coinbaserId: 6 } }))));
         const paying = coinbaseId >= 1 && coinbaseId <= 5;
@@ -114,7 +114,7 @@ describe("an honest share", () => {
 
   test("pays the empty split, which the books have no row for, at that split's position", () => {
     const { judge, session } = world();
-    session.addSplit(split(6, [], { id: 0n }));
+    session.addSplit(split(6, [], { id: 0n }), 0);
     const judged = accepted(judge.judge(session, good(share({ coinbaseId: 1, jobChanges: { coinbaserId: 6 } }))));
     expect([judged.splitId, judged.pin]).toEqual([undefined, 30n]);
   });
@@ -251,7 +251,7 @@ const REFUSED: Record<string, { readonly code: number; readonly make: (w: World)
   "another payee": {
     code: 27,
     make: ({ session }) => {
-      session.addSplit(split(4, [payee(1, 1000n)]));
+      session.addSplit(split(4, [payee(1, 1000n)]), 0);
       return share({ coinbaseId: 1, built: builderJob({ split: [payee(2, 1000n)] }), jobChanges: { coinbaserId: 4 } });
     },
     detail: /not what fits next/,
@@ -522,7 +522,7 @@ describe("a found block", () => {
 
   test("carries the split that its coinbase pays", () => {
     const { judge, session } = easy();
-    session.addSplit(split(6, [payee(1, 1000n)]));
+    session.addSplit(split(6, [payee(1, 1000n)]), 0);
     const sent = easyShare({ coinbaseId: 3, built: builderJob({ split: [payee(1, 1000n)] }) });
     expect(judge.judge(session, sent).block).toMatchObject({ splitId: 906n, pin: 30n });
   });

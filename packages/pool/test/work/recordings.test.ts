@@ -59,7 +59,7 @@ function replay(messages: readonly Message[], config: Config, network: Network, 
       const split = readSplit(plain);
       const prevhash = prevhashes.get(split.value);
       if (prevhash === undefined) throw new Error("a split that nobody asked for");
-      session.addSplit({ ...split, id: 1000n + BigInt(split.coinbaserId), prevhash, position: BigInt(split.coinbaserId) });
+      session.addSplit({ ...split, id: 1000n + BigInt(split.coinbaserId), prevhash, position: BigInt(split.coinbaserId) }, 0);
     }
     if (plain[0] !== 0x27) continue;
     const share = readShare(plain);
@@ -169,14 +169,8 @@ describe("real-work.plain.txt, with the difficulty one of mainnet", () => {
       );
       const session = new WorkSession({ sessionId: 1n, primeId: 0xa1b2c3d4, minimumTargetByte: 0, head: () => 0n });
       const coinbaserId = job.coinbaserId === 0 ? 9 : job.coinbaserId;
-      session.addSplit({
-        id: 5n,
-        coinbaserId,
-        value: job.coinbaseValue,
-        prevhash: job.prevhash,
-        outputs: outputs.slice(0, -1),
-        position: 3n,
-      });
+      const split = { id: 5n, coinbaserId, value: job.coinbaseValue, prevhash: job.prevhash, outputs: outputs.slice(0, -1), position: 3n };
+      session.addSplit(split, 0);
       return judge.judge(session, mutate(share));
     });
   }

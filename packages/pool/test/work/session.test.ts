@@ -157,7 +157,7 @@ describe("splits", () => {
     expect(session.nextCoinbaserId()).toBe(1);
     session.keep(share({ jobChanges: { coinbaserId: 3 } }));
     expect([session.nextCoinbaserId(), session.nextCoinbaserId()]).toEqual([2, 4]);
-    session.addSplit(split(254, []));
+    session.addSplit(split(254, []), 0);
     expect([session.nextCoinbaserId(), session.nextCoinbaserId()]).toEqual([255, 1]);
   });
 
@@ -172,7 +172,7 @@ describe("splits", () => {
       expect(id).toBeLessThanOrEqual(255);
       expect(recent.slice(-64)).not.toContain(id);
       for (let slot = 0; slot < 8; slot++) expect(session.slot(slot)?.job.coinbaserId).not.toBe(id);
-      session.addSplit(split(id, []));
+      session.addSplit(split(id, []), 0);
       recent.push(id);
     }
     expect(session.splitsFor(VALUE, Buffer.alloc(32, 0x11)).map(({ coinbaserId }) => coinbaserId)).toEqual(recent.slice(-64).reverse());
@@ -181,19 +181,32 @@ describe("splits", () => {
   test("are found by value and prevhash", () => {
     const { session } = world();
     const offered = [split(1, []), split(2, [], { value: VALUE + 1n }), split(3, [], { prevhash: Buffer.alloc(32, 0x12) }), split(4, [])];
-    for (const one of offered) session.addSplit(one);
-    expect(session.splitsFor(VALUE, Buffer.alloc(32, 0x11))).toEqual([offered[3], offered[0]]);
+    for (const one of offered) session.addSplit(one, 0);
+    expect(session.splitsFor(VALUE, Buffer.alloc(32, 0x11))).toMatchObject([offered[3], offered[0]]);
   });
 
   test("a job keeps the split that it names, however many follow; not one for another value or prevhash", () => {
     const { session } = world();
     const named = split(9, [payee(1, 5n)]);
-    session.addSplit(named);
+    session.addSplit(named, 0);
     session.keep(share({ jobId: 1, jobChanges: { coinbaserId: 9 } }));
     session.keep(share({ jobId: 2, jobChanges: { coinbaserId: 9, coinbaseValue: VALUE - 1n } }));
     session.keep(share({ jobId: 3, jobChanges: { coinbaserId: 9, prevhash: Buffer.alloc(32, 0x13) } }));
-    for (let i = 0; i < 100; i++) session.addSplit(split(session.nextCoinbaserId(), []));
+    for (let i = 0; i < 100; i++) session.addSplit(split(session.nextCoinbaserId(), []), 0);
     session.keep(share({ jobId: 1, jobChanges: { coinbaserId: 9 } }));
-    expect([1, 2, 3].map((jobId) => session.slot(jobId)?.namedSplit)).toEqual([named, undefined, undefined]);
+    const outputs = named.outputs.map(({ value, script }) => ({ value, script: new Uint8Array(script) }));
+    expect([1, 2, 3].map((jobId) => session.slot(jobId)?.namedSplit)).toMatchObject([{ ...named, outputs }, undefined, undefined]);
+  });
+
+  test("are forgotten after five minutes, when others follow", () => {
+    const { session } = world();
+    for (const [id, now] of [
+      [1, 0],
+      [2, 1000],
+      [3, 300_000],
+    ] as const) {
+      session.addSplit(split(id, []), now);
+    }
+    expect(session.splitsFor(VALUE, Buffer.alloc(32, 0x11)).map(({ coinbaserId }) => coinbaserId)).toEqual([3, 2]);
   });
 });
