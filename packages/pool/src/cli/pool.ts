@@ -52,7 +52,9 @@ export interface PoolModules {
   readonly lines?: LineCounts;
   /** Pool clock, milliseconds. */
   readonly now?: () => number;
-  /** Ends the start while it waits for the node. */
+  /** A listening socket that the process was started with; see `inheritedSocket`. */
+  readonly listenFd?: number | undefined;
+  /** Ends the start while it waits for the node, or for another pool. */
   readonly signal?: AbortSignal;
   /** How long a parent may stay unknown to the node, milliseconds; a minute by default. */
   readonly unknownParentMs?: number;
@@ -133,6 +135,8 @@ export class Pool {
   /** Stops in good order: no new shares, those under way committed and answered, found blocks kept, database last. */
   async close(): Promise<void> {
     this.view.drain();
+    // A successor that has been started already waits for us.
+    await this.database.leave();
     for (const stop of this.#stops.splice(0).reverse()) await stop();
   }
 }
@@ -167,7 +171,7 @@ async function assemble(
   const { view, address: apiAddress } = await openApi(config, { log, metrics, now, stops });
 
   log.info({ database: "url" in config.database ? "own server" : "embedded" }, "opening the books");
-  const database = await openDatabase(config.database, { log });
+  const database = await openDatabase(config.database, { log, signal });
   stops.push(() => database.close());
   const shareLog = await ShareLog.open(database, { operatorScript: settings.payoutScript, metrics });
   stops.push(() => shareLog.close());
@@ -239,6 +243,7 @@ async function assemble(
     {
       host: config.listen.host,
       port: config.listen.port,
+      fd: modules.listenFd,
       addresses: { allow: config.listen.allow, deny: config.listen.deny, proxies: config.listen.proxiesTrusted },
       gateways: config.gateways,
       payoutScript: settings.payoutScript,

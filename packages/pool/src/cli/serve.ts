@@ -3,6 +3,8 @@ import { loadCrypto } from "@openprime/datum";
 import type { Logger } from "pino";
 import { ChainError } from "../chain/index.js";
 import type { Config } from "./config/index.js";
+import { codeOf } from "./errors.js";
+import { inheritedSocket } from "./inherited-socket.js";
 import type { CommandIo } from "./io.js";
 import { prefixOf, readKeys, standingKeys } from "./keys.js";
 import { createLogger, LineCounts } from "./log.js";
@@ -39,10 +41,11 @@ async function run(config: Config, io: CommandIo, log: Logger, lines: LineCounts
   for (const { publicKey, state, until } of keys) log.info({ key: prefixOf(publicKey), state, until }, "key of the pool");
   let pool: Awaited<ReturnType<typeof startPool>>;
   try {
-    pool = await startPool(config, { crypto, longTermKeys, log, lines, signal: io.signal });
+    const listenFd = inheritedSocket(process.env, process.pid);
+    pool = await startPool(config, { crypto, longTermKeys, log, lines, listenFd, signal: io.signal });
   } catch (error) {
-    if (io.signal.aborted && error instanceof ChainError && error.code === "stopped") {
-      log.info("stopped while waiting for the node");
+    if (io.signal.aborted && (codeOf(error) === "stopped" || codeOf(error) === "ledger.stopped")) {
+      log.info(`stopped while waiting for ${error instanceof ChainError ? "the node" : "another pool"}`);
       return 0;
     }
     throw error;

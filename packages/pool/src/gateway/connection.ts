@@ -41,6 +41,7 @@ import type { GatewaySession, SessionConnection, SessionRegistry } from "./sessi
 import { statusOf } from "./session-stats.js";
 import { answerSplit } from "./split-answer.js";
 import { SPLIT_IGNORED } from "./split-use.js";
+import { TAKEN_OVER, TURNED_AWAY } from "./takeover.js";
 
 /** How long a closed socket may take to read our last bytes; and how long, and for how many bytes, one that shall be closed is still read. */
 const LINGER_MS = 2000;
@@ -54,6 +55,9 @@ const SLOWED_AGAIN_MS = 60_000;
 
 const OVER_BUDGET = "Your gateway asks for more splits than a gateway needs: some of its coinbases pay no split until it asks less.";
 const TOO_MANY_NEW = "Too many new gateways have come from your network: this one is taken later. It keeps trying by itself.";
+const STOPPING =
+  "The pool stops now, most likely to start again at once. Every share that it has answered is counted. Your gateway connects again by itself and " +
+  "goes on with the work that it has.";
 
 export type CloseReason =
   | "left"
@@ -72,6 +76,7 @@ export type CloseReason =
   | "invalidShares"
   | "sessionUnavailable"
   | "takenOver"
+  | "turnedAway"
   | "idle"
   | "slowReader"
   | "internal"
@@ -134,6 +139,8 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   #session: GatewaySession | undefined;
   #version = "";
   #proven = false;
+  /** The first message, while the connection waits to be told whether the session is its own. */
+  #contending: GatewayMessage | undefined;
   /** log2 of the minimum that this connection was last told. */
   #toldMinimum: number | undefined;
   #lastReceived: number;
@@ -237,6 +244,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       this.#close("idle", { silentMs: Math.round(now - this.#lastReceived) });
     } else {
       this.#guard(() => {
+        this.#session?.takeovers.check(now);
         this.#followWork(now);
         if (now - this.#out.lastQueued >= limits.pingMs) this.#send({ type: "ping" });
         this.#out.flush();
@@ -247,7 +255,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   /** The session's minimum follows its work; the gateway is told when it has another one. */
   #followWork(now: number): void {
     const session = this.#session;
-    if (!this.#proven || session === undefined) return;
+    if (session?.active !== this) return;
     const before = session.work.minimumTargetByte;
     const next = session.minimum.check(now);
     if (next !== undefined) {
@@ -268,6 +276,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   /** Reads no more; closes once every share that waits for its commit is answered. */
   finish(): void {
     if (this.#state === "closed") return;
+    this.inform(STOPPING);
     this.#finishing = true;
     this.socket.pause();
     if (this.#pending === 0) this.#close("shutdown");
@@ -287,8 +296,32 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   }
 
   takenOver(): void {
-    this.context.metrics.takenOver();
+    this.context.metrics.takeover("done");
+    this.inform(TAKEN_OVER);
     this.#close("takenOver");
+  }
+
+  wins(): void {
+    const [session, first] = [this.#session, this.#contending];
+    this.#contending = undefined;
+    if (this.#state !== "open" || session === undefined || first === undefined) return;
+    this.#log.info("the session's other connection is gone or silent: it is taken over");
+    this.context.registry.takeOver(session, this);
+    this.#guard(() => this.#handle(first, session));
+    this.#rest(0);
+  }
+
+  turnedAway(): void {
+    const [session, first] = [this.#session, this.#contending];
+    this.#contending = undefined;
+    if (this.#state !== "open" || session === undefined || first === undefined) return;
+    this.context.metrics.takeover("refused");
+    // What it sent meanwhile is judged: one of its shares may be a block.
+    this.#guard(() => {
+      this.#handle(first, session);
+      this.#dismiss("turnedAway", TURNED_AWAY);
+    });
+    this.#rest(0);
   }
 
   get poolSignKey(): Uint8Array | undefined {
@@ -384,7 +417,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   }
 
   #mayRead(): boolean {
-    if (this.#finishing || this.#resting) return false;
+    if (this.#finishing || this.#resting || this.#contending !== undefined) return false;
     return this.#state === "open" && this.#pending < this.context.limits.pendingShares;
   }
 
@@ -543,10 +576,28 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     this.#spend(message, session);
     if (!this.#proven) {
       this.#proven = true;
-      const previous = this.context.registry.takeOver(session, this);
+      const previous = session.active;
+      if (!this.context.registry.claim(session, this)) {
+        this.context.metrics.takeover("contested");
+        this.#limited(
+          "info",
+          "contested",
+          { holder: previous?.address },
+          "a session is claimed again and again: its holder may give a sign of life",
+        );
+        this.#contending = message;
+        this.socket.pause();
+        return;
+      }
       if (previous !== undefined)
         this.#log.info({ from: previous.address, fromConnection: previous.id, heldSince: previous.connectedAt }, "session taken over");
+    } else if (session.takeovers.contested && session.active === this) {
+      this.context.registry.holderSpoke(session);
     }
+    this.#handle(message, session);
+  }
+
+  #handle(message: GatewayMessage, session: GatewaySession): void {
     switch (message.type) {
       case "share":
         this.#onShare(message, session);
@@ -581,7 +632,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   #onCoinbaserRequest(request: CoinbaserRequest, session: GatewaySession): void {
     const started = this.context.monotonic();
     const within = session.coinbaserBudget.take(started) && (session.isProven || this.#takes(this.context.strangersRequests));
-    const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started, within);
+    const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started, this.context.now(), within);
     if (result === "overBudget") {
       this.#warn(result, { value: request.value.toString() }, "coinbaser request over the budget: empty list");
       session.source.tell(OVER_BUDGET);
@@ -757,6 +808,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     context.metrics.closed(reason);
     this.#state = "closed";
     this.#first = undefined;
+    this.#contending = undefined;
     context.handshakes.leave(this);
     if (this.#session !== undefined) {
       if (this.#noted) this.#noteWork(this.#session);

@@ -146,7 +146,8 @@ export class GatewayMetrics {
     });
     this.#takeovers = new Counter({
       name: "openprime_session_takeovers_total",
-      help: "Sessions taken over by a newer connection of the same gateway.",
+      help: "Newer connections of gateways that have one already: done, contested (the older one may give a sign of life), refused (it did).",
+      labelNames: ["outcome"],
       registers,
     });
     this.#questions = new Counter({
@@ -301,8 +302,8 @@ export class GatewayMetrics {
     this.#answersDropped.inc();
   }
 
-  takenOver(): void {
-    this.#takeovers.inc();
+  takeover(outcome: "done" | "contested" | "refused"): void {
+    this.#takeovers.labels(outcome).inc();
   }
 
   question(kind: QuestionKind, outcome: QuestionOutcome): void {

@@ -113,6 +113,8 @@ export interface GatewayServerOptions {
   readonly host: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** A socket that listens already and was handed to this process, instead of host and port: it outlives the process. */
+  readonly fd?: number | undefined;
   /** The pool's scriptPubKey, 1-64 bytes. */
   readonly payoutScript: Uint8Array;
   /** Primary coinbase tag, at most 83 bytes, without NUL and 0x0F. */

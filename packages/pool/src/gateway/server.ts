@@ -95,6 +95,9 @@ const HELD_HANDSHAKES_SECONDS = 50;
 /** Lines a minute and kind that strangers can cause. */
 const WARNINGS_PER_MINUTE = 20;
 const TCP_KEEPALIVE_MS = 30_000;
+/** A pool that ends just now, or a gateway's old connection, may still have the port. */
+const PORT_PATIENCE_MS = 5_000;
+const PORT_RETRY_MS = 100;
 
 export class GatewayServer {
   readonly #limits: GatewayLimits;
@@ -197,15 +200,24 @@ export class GatewayServer {
     );
   }
 
-  /** Starts to listen. @returns the address it really has. @throws the system's error when it can't (port taken, no such address). */
+  /**
+   * Starts to listen; a port that is taken is tried for some seconds.
+   *
+   * @returns the address it really has. @throws the system's error when it can't (port taken, no such address).
+   */
   async listen(): Promise<{ host: string; port: number }> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(this.options.port, this.options.host, () => {
-        this.#server.off("error", reject);
-        resolve();
-      });
-    });
+    const patience = this.#monotonic() + PORT_PATIENCE_MS;
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.#bind();
+        break;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || this.#monotonic() > patience) throw error;
+        const { host, port } = this.options;
+        if (tries === 0) this.modules.log.warn({ host, port, forMs: PORT_PATIENCE_MS }, "the port is taken: trying again");
+        await new Promise((resolve) => setTimeout(resolve, PORT_RETRY_MS));
+      }
+    }
     this.#server.on("error", (error) => this.modules.log.error({ err: error }, "listener"));
     const period = Math.min(1000, Math.max(5, Math.min(this.#limits.handshakeMs, this.#limits.pingMs, this.#limits.stalledMs) / 4));
     this.#sweeper = setInterval(() => this.#sweep(), period);
@@ -213,6 +225,17 @@ export class GatewayServer {
     if (bound === null || typeof bound === "string") throw new Error("the listener has no address");
     this.modules.log.info({ host: bound.address, port: bound.port }, "listening for gateways");
     return { host: bound.address, port: bound.port };
+  }
+
+  #bind(): Promise<void> {
+    const { host, port, fd } = this.options;
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(fd === undefined ? { host, port } : { fd }, () => {
+        this.#server.off("error", reject);
+        resolve();
+      });
+    });
   }
 
   /** Stops accepting and reading, waits until every share that waits for its commit is answered, closes. Bounded by `limits.closeMs`. */

@@ -12,10 +12,11 @@ import type { OpenedSession, SessionStore } from "./ports.js";
 import { type AskableConnection, SessionSource, type SessionSourceModules } from "./session-source.js";
 import { SessionStats } from "./session-stats.js";
 import { SplitUse } from "./split-use.js";
+import { CONTESTED, type Contender, Takeovers } from "./takeover.js";
 import { TokenBucket } from "./token-bucket.js";
 
 /** What a session needs of a connection. */
-export interface SessionConnection extends AskableConnection {
+export interface SessionConnection extends AskableConnection, Contender {
   /** As the log has it. */
   readonly id: number;
   readonly address: string;
@@ -41,6 +42,7 @@ export class GatewaySession {
   /** The books had work of it. */
   hadWork = false;
   readonly splitUse = new SplitUse();
+  readonly takeovers: Takeovers;
   /** Asks whichever connection is the session's now, so that a second try after a reconnect reaches the gateway. */
   readonly source: SessionSource;
 
@@ -57,6 +59,7 @@ export class GatewaySession {
     readonly minimum: MinimumController,
     modules: Pick<SessionSourceModules, "monotonic" | "told">,
   ) {
+    this.takeovers = new Takeovers(modules.monotonic());
     this.source = new SessionSource({ ...modules, gatewayKey: Buffer.from(key, "hex"), connection: () => this.active });
     work.source = this.source;
   }
@@ -148,18 +151,36 @@ export class SessionRegistry {
     session.attached.add(connection);
   }
 
-  /** Makes the session this connection's own. @returns the connection that held it before, already told. */
-  takeOver(session: GatewaySession, connection: SessionConnection): SessionConnection | undefined {
+  /**
+   * A connection that has just proved itself claims the session.
+   *
+   * @returns false when another one holds it and too many have taken it over lately: the connection hears of it later, by `wins` or `turnedAway`
+   */
+  claim(session: GatewaySession, connection: SessionConnection): boolean {
+    if (session.active !== undefined && !session.takeovers.claim(connection, this.modules.monotonic())) return false;
+    this.takeOver(session, connection);
+    return true;
+  }
+
+  /** Makes the session this connection's own; the one that held it before hears of it. */
+  takeOver(session: GatewaySession, connection: SessionConnection): void {
     const previous = session.active;
     session.active = connection;
-    if (previous === undefined || previous === connection) return undefined;
-    previous.takenOver();
-    return previous;
+    previous?.takenOver();
+  }
+
+  /** The holder of a contested session has sent something. */
+  holderSpoke(session: GatewaySession): void {
+    if (session.takeovers.holderSpoke()) session.source.tell(CONTESTED);
   }
 
   detach(session: GatewaySession, connection: SessionConnection): void {
     session.attached.delete(connection);
-    if (session.active === connection) session.active = undefined;
+    session.takeovers.left(connection);
+    if (session.active === connection) {
+      session.active = undefined;
+      session.takeovers.holderGone();
+    }
     if (session.attached.size > 0) return;
     session.detachedAt = this.modules.monotonic();
     this.#sessions.delete(session.key);
@@ -199,7 +220,7 @@ export class SessionRegistry {
       head: this.modules.head,
       relayed: this.modules.relays.has(key),
     });
-    for (const split of opened.splits) work.addSplit(split);
+    for (const split of opened.splits) work.addSplit(split, now);
     // The bounds may have been set anew since it was saved: what was announced before is good for its time.
     const within = Math.min(this.bounds.ceiling, Math.max(this.bounds.floor, work.minimumTargetByte));
     if (within !== work.minimumTargetByte) work.setMinimum(within, now);

@@ -12,7 +12,7 @@ import pg from "pg";
 import { EmbeddedServer } from "./embedded-server.js";
 import { LedgerError } from "./errors.js";
 import { checkMigrated, migrate, SCHEMA } from "./migrations.js";
-import { type LockHolder, tryPoolLock } from "./pool-lock.js";
+import { announceLeaving, type LockHolder, tryPoolLock } from "./pool-lock.js";
 import { passes } from "./retry.js";
 import type { LedgerLogger } from "./types.js";
 
@@ -21,6 +21,8 @@ export type DatabaseOptions = { readonly url: string } | { readonly embedded: { 
 
 export interface DatabaseModules {
   readonly log: LedgerLogger;
+  /** Ends the wait for another pool that is about to leave. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** `lost`: the lock's session broke off, the database may be away; `regained`: it is ours again; `fatal`: another pool has it, stop. */
@@ -33,6 +35,8 @@ export interface DatabaseEvents {
 const OLDEST_SERVER = 150_000;
 /** A pool that was killed a moment ago may still hold its lock until the server notices. */
 const LOCK_PATIENCE_MS = 5_000;
+/** One that ends commits, answers, and stops its server: this is more than it may take. */
+const LEAVING_PATIENCE_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const READ_CONNECTIONS = 4;
 export const FIRST_BACKOFF_MS = 50;
@@ -41,13 +45,15 @@ export const LAST_BACKOFF_MS = 2_000;
 /**
  * Opens the database: starts the embedded server where asked, checks the version, takes the pool lock, migrates.
  *
+ * A pool that has the lock and is about to end is waited for, so that its successor can be started before it is gone.
+ *
  * Errors: `ledger.unreachable`, `ledger.serverTooOld`, `ledger.locked` (says who), `ledger.schemaTooNew` and the other codes of migrations,
- * `ledger.embedded…` for the embedded server.
+ * `ledger.embedded…` for the embedded server, `ledger.stopped` when `signal` fires while another pool is waited for.
  */
-export async function openDatabase(options: DatabaseOptions, { log }: DatabaseModules): Promise<Database> {
+export async function openDatabase(options: DatabaseOptions, { log, signal }: DatabaseModules): Promise<Database> {
   const embedded = "embedded" in options ? new EmbeddedServer(options.embedded.dataDir, log) : undefined;
   const database = new Database("url" in options ? options.url : undefined, embedded, log);
-  await database.open();
+  await database.open(signal);
   return database;
 }
 
@@ -108,8 +114,8 @@ export class Database extends EventEmitter<DatabaseEvents> {
   }
 
   /** @internal Called once, by `openDatabase`. */
-  async open(): Promise<void> {
-    const client = await this.#takeLock();
+  async open(signal?: AbortSignal): Promise<void> {
+    const client = await this.#takeLock(signal);
     try {
       await migrate(client, this.log);
       const { rows } = await client.query<{ epoch: string }>("UPDATE log_state SET epoch = epoch + 1 RETURNING epoch");
@@ -163,6 +169,14 @@ export class Database extends EventEmitter<DatabaseEvents> {
     this.#fatal = error;
     this.log.error({ code: error.code }, error.message);
     this.emit("fatal", error);
+  }
+
+  /** This pool begins to end: one that wants the database waits for it instead of giving up. Never throws. */
+  async leave(): Promise<void> {
+    if (this.#lock === undefined || this.#closed) return;
+    await announceLeaving(this.#lock).catch((error: Error) =>
+      this.log.warn({ error: error.message }, "the next pool can't be told to wait"),
+    );
   }
 
   /** Gives the lock back and stops an embedded server. End everything that writes first. */
@@ -221,21 +235,27 @@ export class Database extends EventEmitter<DatabaseEvents> {
     };
   }
 
-  async #takeLock(): Promise<pg.Client> {
-    const deadline = Date.now() + LOCK_PATIENCE_MS;
+  async #takeLock(signal: AbortSignal | undefined): Promise<pg.Client> {
+    const patience = { until: Date.now() + LOCK_PATIENCE_MS };
+    let leaving = false;
     return this.#enter(async (client) => {
       for (;;) {
         const holder = await this.#tryLock(client);
         if (holder === undefined) return client;
-        if (Date.now() > deadline) throw new LedgerError("ledger.locked", `another pool uses this database: ${describe(holder)}`);
+        if (signal?.aborted === true) throw new LedgerError("ledger.stopped", "asked to end while another pool was waited for");
+        if (holder.leaving && !leaving) {
+          leaving = true;
+          patience.until = Date.now() + LEAVING_PATIENCE_MS;
+          this.log.info({ holder: describe(holder) }, "another pool has the books and is about to end: waiting for it");
+        }
+        if (Date.now() > patience.until) throw new LedgerError("ledger.locked", `another pool uses this database: ${describe(holder)}`);
         await sleep(FIRST_BACKOFF_MS);
       }
-    });
+    }, patience);
   }
 
   /** A connection to a server of the right version, once `ready` is done with it. */
-  async #enter(ready: (client: pg.Client) => Promise<pg.Client>): Promise<pg.Client> {
-    const deadline = Date.now() + LOCK_PATIENCE_MS;
+  async #enter(ready: (client: pg.Client) => Promise<pg.Client>, patience = { until: Date.now() + LOCK_PATIENCE_MS }): Promise<pg.Client> {
     for (;;) {
       let client: pg.Client | undefined;
       try {
@@ -245,7 +265,7 @@ export class Database extends EventEmitter<DatabaseEvents> {
       } catch (cause) {
         await client?.end().catch(() => undefined);
         // Who used the embedded server before us may be stopping it just now; then it is started again.
-        if (this.#embedded !== undefined && passes(cause) && Date.now() < deadline) {
+        if (this.#embedded !== undefined && passes(cause) && Date.now() < patience.until) {
           await sleep(FIRST_BACKOFF_MS);
           continue;
         }

@@ -17,6 +17,7 @@ export type LedgerErrorCode =
   | "ledger.unreachable"
   | "ledger.primeIdsExhausted"
   | "ledger.closed"
+  | "ledger.stopped"
   /** A log file that is to be written again would not be the one that was published. */
   | "ledger.logChanged"
   /** The published folder can't be written. */

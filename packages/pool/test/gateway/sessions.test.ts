@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { OpenedSession } from "../../src/gateway/index.js";
 import { crypto, TestPool, until, untilMetric } from "./pool.js";
 import { RawClient, TestGateway } from "./test-gateway.js";
+import type { GatewayWork } from "./work.js";
 
 const pools: TestPool[] = [];
 const start = async (...given: Parameters<typeof TestPool.start>): Promise<TestPool> => {
@@ -55,6 +56,72 @@ describe("take-over", () => {
     expect(pool.server.snapshot()[0]).toMatchObject({ accepted: 3, proven: true });
     second.send(work.share(false));
     await accepted(second);
+  });
+
+  it("by a copied key again and again leaves the session to whoever is at work", async () => {
+    const pool = await start();
+    const longTermKeys = generateLongTermKeys(crypto);
+    let work: GatewayWork | undefined;
+    const join = async (): Promise<TestGateway> => {
+      const gateway = await TestGateway.connect(pool, { longTermKeys });
+      work ??= await gateway.work(pool);
+      gateway.send(work.share(true));
+      return gateway;
+    };
+    const told = (gateway: TestGateway): string[] => gateway.received.flatMap((message) => (message.type === "info" ? [message.text] : []));
+    let holder = await join();
+    await accepted(holder);
+    // A line that breaks unnoticed costs nothing, a few times.
+    for (let i = 0; i < 3; i++) {
+      const next = await join();
+      await accepted(next);
+      await holder.closed;
+      expect(told(holder)).toEqual([expect.stringContaining("a copy of its key")]);
+      holder = next;
+    }
+    // From then on the holder keeps it by any sign of life, and both hear why.
+    const second = await join();
+    await untilMetric(pool, "openprime_session_takeovers_total", { outcome: "contested" }, 1);
+    expect(second.received.some(({ type }) => type === "shareResponse")).toBe(false);
+    holder.send(work!.share(false));
+    await accepted(holder);
+    await second.closed;
+    expect(told(second)).toEqual([expect.stringContaining("is connected to the pool and at work")]);
+    await until(() => expect(told(holder)).toEqual([expect.stringContaining("is turned away")]));
+    // One that has gone leaves it to whoever waits, with the message that it waited with.
+    const third = await join();
+    await untilMetric(pool, "openprime_session_takeovers_total", { outcome: "contested" }, 2);
+    holder.close();
+    await accepted(third);
+    expect(await pool.metric("openprime_session_takeovers_total", { outcome: "done" })).toBe(3);
+    expect(await pool.metric("openprime_session_takeovers_total", { outcome: "refused" })).toBe(1);
+  });
+
+  it("comes to a silent holder's contender after a time, and of two contenders the newer one stays", async () => {
+    let now = 0;
+    const pool = await start({}, { modules: { monotonic: () => performance.now() + now } });
+    const longTermKeys = generateLongTermKeys(crypto);
+    let work: GatewayWork | undefined;
+    const join = async (): Promise<TestGateway> => {
+      const gateway = await TestGateway.connect(pool, { longTermKeys });
+      work ??= await gateway.work(pool);
+      gateway.send(work.share(true));
+      return gateway;
+    };
+    let holder = await join();
+    await accepted(holder);
+    for (let i = 0; i < 3; i++) {
+      holder = await join();
+      await accepted(holder);
+    }
+    const one = await join();
+    await untilMetric(pool, "openprime_session_takeovers_total", { outcome: "contested" }, 1);
+    const two = await join();
+    await one.closed;
+    now += 20_000;
+    await accepted(two);
+    await holder.closed;
+    expect(pool.closings("turnedAway")).toHaveLength(1);
   });
 
   it("does not happen by bytes that pass no MAC", async () => {

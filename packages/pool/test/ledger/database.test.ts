@@ -226,6 +226,24 @@ describe.skipIf(server === undefined)("the operator's own database", () => {
     await second.close();
   });
 
+  test("is waited for when the first is about to leave, and not for ever when the second is asked to end", async () => {
+    const first = await openDatabase({ url: home.url }, { log });
+    await first.leave();
+    const waiting = new MemoryLogger();
+    const stop = new AbortController();
+    const given = expect(openDatabase({ url: home.url }, { log: waiting, signal: stop.signal })).rejects.toMatchObject({
+      code: "ledger.stopped",
+    });
+    const second = openDatabase({ url: home.url }, { log: waiting });
+    const told = () => waiting.lines.filter(({ message }) => message.includes("is about to end"));
+    await until(() => told().length === 2, "both wait");
+    stop.abort();
+    await given;
+    await first.close();
+    expect((await second).epoch).toBe(2n);
+    await (await second).close();
+  });
+
   test("taken over while we were cut off: fatal, and the new pool is left alone", async () => {
     const first = await openDatabase({ url: home.url }, { log });
     const fatal = new Promise((resolve) => first.once("fatal", resolve));

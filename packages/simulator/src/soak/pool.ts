@@ -79,6 +79,7 @@ export class SoakPool {
       limits: { connections },
       // The jobs have branches and no transactions behind them.
       templates: { check: "off" },
+      api: { port: 0 },
       log: { format: "json", level: "info" },
     };
     // YAML takes JSON as it is.

@@ -1,8 +1,8 @@
 /** The built `openprime` command as a process of its own, and the lines it logs. */
-
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { PoolPlace } from "@openprime/simulator";
 import { onTestFinished } from "vitest";
@@ -10,6 +10,8 @@ import { until } from "./until.js";
 
 const OPENPRIME = fileURLToPath(new URL("../../../bin/openprime.js", import.meta.url));
 const BUILT = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
+
+const HANDED = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" "$@"';
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
@@ -22,14 +24,16 @@ export class Command {
   readonly #child: ChildProcess;
 
   /** Starts `openprime`, logging JSON; ended with the test at the latest. */
-  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
+  constructor(args: readonly string[], env: Readonly<Record<string, string>> = {}, listenFd?: number) {
     if (!existsSync(BUILT)) throw new Error(`${BUILT} is missing: run npm test, which builds first`);
     // Nothing of the tester's own pool may reach this one.
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("OPENPRIME_"));
-    const child = spawn(process.execPath, [OPENPRIME, ...args], {
+    // Only the process itself knows the number that a socket is handed to.
+    const [file, before] = listenFd === undefined ? [process.execPath, []] : ["/bin/sh", ["-c", HANDED, process.execPath]];
+    const child = spawn(file, [...before, OPENPRIME, ...args], {
       env: { ...Object.fromEntries(inherited), OPENPRIME_LOG_FORMAT: "json", OPENPRIME_API_PORT: "0", ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+      stdio: ["ignore", "pipe", "pipe", ...(listenFd === undefined ? [] : [listenFd])],
+    }) as ChildProcessByStdio<null, Readable, Readable>;
     this.#child = child;
     child.stdout.on("data", (text: Buffer) => {
       this.stdout += text;

@@ -48,8 +48,9 @@ export class PoolFolder {
     return file;
   }
 
-  serve(env: Readonly<Record<string, string>> = {}, configFile = this.configFile): Command {
-    return new Command(["serve", "--config", configFile], env);
+  /** @param listenFd a listening socket of ours that it is handed, as systemd does */
+  serve(env: Readonly<Record<string, string>> = {}, configFile = this.configFile, listenFd?: number): Command {
+    return new Command(["serve", "--config", configFile], env, listenFd);
   }
 
   #remove(): void {
