@@ -48,8 +48,9 @@ const LINGER_MS = 2000;
 const LAST_BYTES = 1024 * 1024;
 /** Work for one connection before the others have their turn. */
 const SLICE_MS = 1;
-/** Shorter rests would cost more than they save. */
+/** Shorter rests would cost more than they save; longer ones would keep a block waiting. */
 const LEAST_REST_MS = 20;
+const MOST_REST_MS = 1000;
 /** A gateway that was not slowed for so long is told again when it is. */
 const SLOWED_AGAIN_MS = 60_000;
 
@@ -214,7 +215,8 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   }
 
   get standing(): Standing {
-    if (this.#state === "handshake") return "greeting";
+    // One that is closed only lingers.
+    if (this.#state === "handshake" || this.#state === "closed") return "greeting";
     return this.#session?.isProven === true ? "good" : "stranger";
   }
 
@@ -290,7 +292,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   /** Its place is wanted by somebody else. */
   giveWay(): void {
-    if (this.#state !== "open") this.#endHandshake("gaveWay");
+    if (this.#state !== "open" && this.#state !== "closed") this.#endHandshake("gaveWay");
     this.#close("gaveWay", { standing: this.standing });
     this.socket.destroy();
   }
@@ -432,7 +434,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       this.socket.resume();
       this.#guard(() => this.#drain());
     };
-    if (ms > 0) this.#restTimer = setTimeout(again, Math.max(LEAST_REST_MS, ms));
+    if (ms > 0) this.#restTimer = setTimeout(again, Math.min(Math.max(LEAST_REST_MS, ms), MOST_REST_MS));
     // Also for a log's callback: the frames that wait here are another turn's work.
     else setImmediate(again);
   }

@@ -13,7 +13,7 @@ export interface WaitingHandshake {
   readonly prefix: string;
   /** Work came from its address lately. */
   readonly known: boolean;
-  /** Its turn. Resolves when the session is there, or will not be; never rejects. */
+  /** Its turn. Resolves when the session is there, or will not be; one that has left by then is waited for no longer. */
   start(): Promise<void>;
   /** There is no room for it. */
   turnAway(): void;
@@ -81,7 +81,7 @@ export class HandshakeQueue {
   readonly #known = new Lane();
   readonly #others = new Lane();
   readonly #intervalMs: number;
-  #loading = 0;
+  readonly #loading = new Set<WaitingHandshake>();
   #knownTurns = 0;
   #nextAt = 0;
   #planned = false;
@@ -115,13 +115,14 @@ export class HandshakeQueue {
     this.#plan();
   }
 
-  /** It waits no longer. */
+  /** It waits no longer, or is over. */
   leave(one: WaitingHandshake): void {
-    if (!this.#known.remove(one)) this.#others.remove(one);
+    if (this.#loading.delete(one)) this.#plan();
+    else if (!this.#known.remove(one)) this.#others.remove(one);
   }
 
   #plan(): void {
-    if (this.#planned || this.size === 0 || this.#loading >= this.options.loading) return;
+    if (this.#planned || this.size === 0 || this.#loading.size >= this.options.loading) return;
     this.#planned = true;
     const wait = this.#nextAt - this.monotonic();
     const run = (): void => {
@@ -136,11 +137,8 @@ export class HandshakeQueue {
     const started = this.monotonic();
     const one = this.#next();
     if (one !== undefined) {
-      this.#loading += 1;
-      const done = (): void => {
-        this.#loading -= 1;
-        this.#plan();
-      };
+      this.#loading.add(one);
+      const done = (): void => this.leave(one);
       one.start().then(done, done);
       const ended = this.monotonic();
       this.#nextAt = Math.max(this.#nextAt + this.#intervalMs, started - CATCH_UP_MS, ended + (ended - started));
