@@ -70,6 +70,7 @@ export interface PoolModules {
 
 /** What is going on, for tables. */
 export interface PoolStatus {
+  /** Without their workers. */
   readonly gateways: readonly GatewaySnapshot[];
   /** The tip as the pool's node has it; undefined before the first. */
   readonly tip: Parent | undefined;
@@ -116,7 +117,7 @@ export class Pool {
   status(): PoolStatus {
     const { server, chain, nodes, log } = this.rooms;
     return {
-      gateways: server.snapshot(),
+      gateways: server.snapshot({ workers: 0 }),
       tip: chain.tip(),
       nodeReachable: chain.reachable,
       nodes: nodes.statuses(),
@@ -278,7 +279,7 @@ async function assemble(
   view.showServing({ server, splits });
   openNotices(config, {
     ...{ database, log, metrics, now, stops, tuning: modules.notices, longTermKeys: modules.longTermKeys },
-    gateways: () => server.snapshot(),
+    gateways: () => server.snapshot({ workers: 0 }),
     nodes: () => nodes.statuses(),
   });
   return new Pool(

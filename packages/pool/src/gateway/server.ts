@@ -78,8 +78,16 @@ export interface GatewaySnapshot {
   readonly recentWeight: number;
   readonly recentSeconds: number;
   readonly workerCount: number;
-  /** The ten with the most recent weight. */
+  /** Those with the most recent weight, as many as were asked for. */
   readonly workers: readonly WorkerSnapshot[];
+}
+
+/** How much of a snapshot is made: thousands of gateways with their workers take a tenth of a second of the share path's thread. */
+export interface SnapshotOptions {
+  /** Gateways; all by default. */
+  readonly most?: number;
+  /** Workers of each; ten by default. */
+  readonly workers?: number;
 }
 
 export interface GatewayTotals {
@@ -263,8 +271,8 @@ export class GatewayServer {
     await this.#keeper.flush();
   }
 
-  /** The gateways that are connected now. @param most where they are more, those with the most recent work, the first first */
-  snapshot(most = Number.POSITIVE_INFINITY): GatewaySnapshot[] {
+  /** The gateways that are connected now. Where they are more than asked for, those with the most recent work, the first first. */
+  snapshot({ most = Number.POSITIVE_INFINITY, workers = TOP_WORKERS }: SnapshotOptions = {}): GatewaySnapshot[] {
     const now = this.modules.now();
     const rows: GatewaySnapshot[] = [];
     let sessions = [...this.#registry.sessions()].filter(({ attached }) => attached.size > 0);
@@ -273,7 +281,7 @@ export class GatewayServer {
       sessions = sessions.sort((a, b) => (weights.get(b) ?? 0) - (weights.get(a) ?? 0)).slice(0, most);
     }
     for (const session of sessions) {
-      const row = snapshotOf(session, now, this.#monotonic());
+      const row = snapshotOf(session, now, this.#monotonic(), workers);
       if (row !== undefined) rows.push(row);
     }
     return rows;
@@ -412,7 +420,7 @@ export class GatewayServer {
   }
 }
 
-function snapshotOf(session: GatewaySession, now: number, monotonic: number): GatewaySnapshot | undefined {
+function snapshotOf(session: GatewaySession, now: number, monotonic: number, workers: number): GatewaySnapshot | undefined {
   const connection = session.active ?? [...session.attached].at(-1);
   if (connection === undefined) return undefined;
   const { stats } = session;
@@ -438,6 +446,6 @@ function snapshotOf(session: GatewaySession, now: number, monotonic: number): Ga
     recentWeight: recent.weight,
     recentSeconds: recent.seconds,
     workerCount: stats.workerCount,
-    workers: stats.topWorkers(now, TOP_WORKERS),
+    workers: workers > 0 ? stats.topWorkers(now, workers) : [],
   };
 }

@@ -332,6 +332,16 @@ describe("snapshot", () => {
     });
     expect(row!.keyPrefix).toMatch(/^[0-9a-f]{16}$/);
     expect(row!.workers.map((worker) => worker.name).sort()).toEqual([MINER, `${MINER}.rig`]);
+    // Less is made where less is asked for.
+    expect(pool.server.snapshot({ workers: 0 })).toMatchObject([{ accepted: 2, workerCount: 2, workers: [] }]);
+    expect(pool.server.snapshot({ workers: 1 })[0]!.workers).toHaveLength(1);
+    const other = await TestGateway.connect(pool);
+    expect(pool.server.snapshot()).toHaveLength(2);
+    expect(pool.server.snapshot({ most: 1 })).toMatchObject([{ primeId: gateway.primeId }]);
+    // The other one has not proved itself.
+    expect(pool.server.totals()).toMatchObject({ gateways: 1, workers: 2 });
+    expect(pool.server.totals().weightPerSecond).toBeGreaterThan(0);
+    other.close();
     gateway.close();
     await until(() => expect(pool.server.snapshot()).toEqual([]));
   });

@@ -97,7 +97,7 @@ export class PoolView {
       gateways: {
         connected: totals.gateways,
         workers: totals.workers,
-        list: serving?.server.snapshot(MOST_GATEWAYS).map((gateway) => gatewayRow(gateway, hashes)) ?? [],
+        list: serving?.server.snapshot({ most: MOST_GATEWAYS }).map((gateway) => gatewayRow(gateway, hashes)) ?? [],
       },
       nodeReachable: this.#chain?.chain.reachable ?? false,
       nodes: this.#chain?.nodes.statuses() ?? [],
