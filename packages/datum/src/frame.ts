@@ -66,6 +66,8 @@ export interface Frame {
   readonly payload: Uint8Array;
 }
 
+const NOTHING = new Uint8Array(0);
+
 /**
  * Cuts a byte stream into frames, whatever the pieces it comes in.
  *
@@ -75,7 +77,7 @@ export interface Frame {
  */
 export class FrameReader {
   /** Bytes not yet taken lie from `#start` to `#end`. Bytes before `#start` have been given out and are never written again. */
-  #buffer: Uint8Array = new Uint8Array(0);
+  #buffer: Uint8Array = NOTHING;
   #start = 0;
   #end = 0;
   #header: FrameHeader | undefined;
@@ -124,7 +126,11 @@ export class FrameReader {
    */
   next(): Frame | undefined {
     if (this.#header === undefined) {
-      if (this.buffered < HEADER_BYTES) return undefined;
+      if (this.buffered < HEADER_BYTES) {
+        // Or the last piece would be kept until the next one comes: with thousands of quiet connections, as much as their work.
+        if (this.buffered === 0) this.#buffer = NOTHING;
+        return undefined;
+      }
       const header = readHeader(this.#deobfuscate(readWord(this.#take(HEADER_BYTES))));
       const limit = this.#limit(header);
       if (header.length > limit) throw new DatumError("frameTooLarge", `at most ${limit} payload bytes`, `${header.length}`);

@@ -71,8 +71,8 @@ export class LightGateway {
     this.#connection = new PoolConnection(
       {
         ...place,
-        // Each from an address of its own, as in life.
-        localAddress: `127.${1 + (number >> 14)}.${(number >> 7) & 0x7f}.${1 + (number & 0x7f)}`,
+        // Each from an address of its own, and a few in one network, as in life.
+        localAddress: `127.${1 + (number >> 11)}.${(number >> 3) & 0xff}.${1 + (number & 7)}`,
         crypto: this.#modules.crypto,
         longTermKeys: this.#keys,
         version: "v0.4.1-beta/soak",
