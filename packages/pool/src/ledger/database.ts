@@ -217,7 +217,14 @@ export class Database extends EventEmitter<DatabaseEvents> {
   }
 
   #makePool(): pg.Pool {
-    const pool = new pg.Pool({ ...this.#config(), max: READ_CONNECTIONS });
+    const config = (): pg.ClientConfig => this.#config();
+    // An embedded server that was started again has its socket elsewhere: each connection is made to where the server is then.
+    class PresentClient extends pg.Client {
+      constructor() {
+        super(config());
+      }
+    }
+    const pool = new pg.Pool({ Client: PresentClient, connectionTimeoutMillis: CONNECT_TIMEOUT_MS, max: READ_CONNECTIONS });
     // An idle connection that breaks is replaced at the next use; the lock's session is what tells the pool.
     pool.on("error", (error) => this.log.warn({ error: error.message }, "an idle database connection broke off"));
     // One that breaks off while somebody holds it, between two queries, would else end the process; the next query tells.

@@ -98,6 +98,8 @@ describe("embedded database", () => {
     const database = await open();
     const shareLog = await ShareLog.open(database, { operatorScript: OPERATOR });
     expect(await append(shareLog, share("before"))).toBe("committed");
+    const positions = async () => (await database.pool.query<{ position: string }>("SELECT position FROM log_state")).rows;
+    expect(await positions()).toEqual([{ position: "1" }]);
     const events: string[] = [];
     database.on("lost", () => events.push("lost"));
     database.on("regained", () => events.push("regained"));
@@ -106,6 +108,8 @@ describe("embedded database", () => {
     await until(() => events.length === 2, "the lock is ours again");
     expect(events).toEqual(["lost", "regained"]);
     expect(await append(shareLog, share("before"))).toBe("duplicate");
+    // Its socket is another one now.
+    expect(await positions()).toEqual([{ position: "3" }]);
     await shareLog.close();
   });
 
