@@ -93,7 +93,7 @@ export class Dispatcher {
     const { book, log, metrics } = this.modules;
     try {
       const notices = await book.waiting(receiver.id, NOTICES_PER_MESSAGE);
-      if (notices.length === 0) return;
+      if (notices.length === 0 || this.#stop.signal.aborted) return;
       try {
         await this.#send(receiver, messageOf(receiver, notices, this.options.pool));
       } catch (error) {
@@ -119,7 +119,8 @@ export class Dispatcher {
       throw new NoticeError("notices.channelOff", `the configuration has nothing to send by ${receiver.channel} with`);
     }
     const privateAllowed = receiver.account === undefined || this.options.privateAllowed;
-    await channel.send({ target, name: nameOf(receiver), privateAllowed }, message, this.#stop.signal);
+    const { signal } = this.#stop;
+    await unlessAborted(channel.send({ target, name: nameOf(receiver), privateAllowed }, message, signal), signal);
   }
 
   async #failed(receiver: NoticeReceiver, error: unknown): Promise<void> {
@@ -155,6 +156,20 @@ export class Dispatcher {
 /** What a receiver is called in commands, logs and notices. */
 export function nameOf({ id, account }: Pick<NoticeReceiver, "id" | "account">): string {
   return account === undefined ? "operator" : id.toString();
+}
+
+/** The promise's end, or a rejection when the signal fires: not every channel can be stopped in the middle. */
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  let aborted: (() => void) | undefined;
+  const end = new Promise<never>((_, reject) => {
+    aborted = () => reject(new NoticeError("notices.timeout", "the message was not waited for"));
+    signal.addEventListener("abort", aborted, { once: true });
+  });
+  try {
+    await Promise.race([promise, end]);
+  } finally {
+    if (aborted !== undefined) signal.removeEventListener("abort", aborted);
+  }
 }
 
 /** Messages that a receiver may get now. */
