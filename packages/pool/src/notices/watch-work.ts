@@ -3,6 +3,7 @@
  * it, and a restart goes on where the last run stopped. A silence counts only while the pool listens and looks: time in which it could hear nobody says
  * nothing about anybody.
  */
+import { setImmediate as breathe } from "node:timers/promises";
 import type { Alarm, NewNotice, NoticeBook, NoticeReceiver, PaceRow, WorkDone } from "../ledger/index.js";
 import { Pace, type Shares } from "./pace.js";
 import type { GatewayFacts } from "./sight.js";
@@ -22,6 +23,8 @@ const FORGET_MS = 14 * 86_400_000;
 const SAVE_MS = 300_000;
 /** A log of so many unread positions is not read: it would be the past of a pool that had nobody to tell. */
 const MOST_UNREAD = 2_000_000n;
+/** Workers that are looked at before the event loop turns. */
+const PIECE = 500;
 
 interface Watched {
   readonly kind: PaceRow["kind"];
@@ -72,15 +75,15 @@ export class WorkWatch {
     }
     if (this.#position === undefined) await this.#begin(now);
     if (now - this.#lookedAt > 3 * this.options.pollMs) this.#heardSince = now;
-    const { work, head } = await this.book.workDone(this.#position ?? 0n, wanted);
+    const head = await this.book.head();
     const changes = { notices: [] as NewNotice[], raise: [] as Alarm[], clear: [] as string[] };
     const facts = new Map(gateways.map((gateway) => [gateway.sessionId, gateway]));
-    const back = this.#take(work, alarms, now);
+    const back = await this.#take(head, wanted, alarms, now);
     const telling = new Map([...alarms].filter(([name]) => !back.includes(name)));
     await this.#gatewaysBack(back, alarms, changes, receivers, now);
     await this.#gatewaysSilent(facts, telling, changes, receivers, now);
     const covered = new Set([...telling.keys(), ...changes.raise.map(({ name }) => name)]);
-    const silent = this.#silentWorkers(facts, telling, covered, receivers, now);
+    const silent = await this.#silentWorkers(facts, telling, covered, receivers, now);
     const returned = back.flatMap((name) => workerOf(name, alarms));
     const names = await this.book.workerNames([...silent, ...returned].map(({ worker }) => worker));
     changes.notices.push(
@@ -107,7 +110,7 @@ export class WorkWatch {
 
   async #begin(now: number): Promise<void> {
     const stored = await this.book.position();
-    const { head } = await this.book.workDone(stored, []);
+    const head = await this.book.head();
     for (const row of await this.book.paces()) {
       const { kind, id, account, session, shares, seconds, weight, shareWeight, lastAt } = row;
       const pace = Object.assign(new Pace(), { shares, seconds, weight, shareWeight, lastAt });
@@ -120,7 +123,13 @@ export class WorkWatch {
   }
 
   /** Takes new shares in. @returns alarms that they end */
-  #take(work: readonly WorkDone[], alarms: ReadonlyMap<string, Alarm>, now: number): string[] {
+  async #take(head: bigint, wanted: readonly number[] | undefined, alarms: ReadonlyMap<string, Alarm>, now: number): Promise<string[]> {
+    const workers = new Map<number, WorkDone>();
+    const sessions = new Map<bigint, WorkDone>();
+    await this.book.workDone(this.#position ?? head, head, wanted, (work) => {
+      workers.set(work.worker, together(workers.get(work.worker), work));
+      sessions.set(work.session, together(sessions.get(work.session), work));
+    });
     const back = new Set<string>();
     const add = <K>(map: Map<K, Watched>, key: K, fresh: Omit<Watched, "pace" | "changed">, shares: Shares): void => {
       let watched = map.get(key);
@@ -140,15 +149,14 @@ export class WorkWatch {
         watched.session = fresh.session;
       }
     };
-    for (const [worker, rows] of grouped(work, ({ worker }) => worker)) {
-      const latest = rows.reduce((a, b) => (b.lastAt > a.lastAt ? b : a));
-      const fresh = { kind: "worker", id: BigInt(worker), account: latest.account, session: latest.session } as const;
-      add(this.#workers, worker, fresh, together(rows));
-    }
-    for (const [session, rows] of grouped(work, (one) => one.session)) {
+    await inPieces(workers, ([worker, work]) => {
+      const { account, session } = work;
+      add(this.#workers, worker, { kind: "worker", id: BigInt(worker), account, session }, sharesOf(work));
+    });
+    await inPieces(sessions, ([session, work]) => {
       if (alarms.has(`gateway:${session}`)) this.#returned.set(session, now);
-      add(this.#gateways, session, { kind: "gateway", id: session, account: undefined, session }, together(rows));
-    }
+      add(this.#gateways, session, { kind: "gateway", id: session, account: undefined, session }, sharesOf(work));
+    });
     return [...back];
   }
 
@@ -173,6 +181,8 @@ export class WorkWatch {
     now: number,
   ): Promise<void> {
     const silent: { session: bigint; since: number; why: string }[] = [];
+    const behind = new Map<bigint, number>();
+    await inPieces(this.#workers.values(), ({ session }) => behind.set(session, (behind.get(session) ?? 0) + 1));
     for (const [session, { pace }] of this.#gateways) {
       const connected = facts.get(session);
       const name = `gateway:${session}`;
@@ -180,7 +190,8 @@ export class WorkWatch {
       else if (!this.#absent.has(session)) this.#absent.set(session, { since: now, left: 0 });
       const absent = this.#absent.get(session);
       // A gateway makes new keys whenever it is started: one whose workers came elsewhere is there, under another key.
-      if (absent !== undefined && absent.left > 0 && absent.left >= this.#workersOf(session)) {
+      const workers = behind.get(session) ?? 0;
+      if (workers === 0 || (absent !== undefined && absent.left >= workers)) {
         this.#gateways.delete(session);
         this.#absent.delete(session);
         const told = alarms.get(name);
@@ -223,22 +234,22 @@ export class WorkWatch {
     return count;
   }
 
-  #silentWorkers(
+  async #silentWorkers(
     facts: ReadonlyMap<bigint, GatewayFacts>,
     alarms: ReadonlyMap<string, Alarm>,
     covered: ReadonlySet<string>,
     receivers: readonly NoticeReceiver[],
     now: number,
-  ): SilentWorker[] {
+  ): Promise<SilentWorker[]> {
     const silent: SilentWorker[] = [];
     const wanting = new Set(receivers.flatMap(({ account, events }) => (events.includes("workers.offline") ? (account ?? []) : [])));
-    for (const [worker, { account, session, pace }] of this.#workers) {
-      if (account === undefined || !wanting.has(account) || alarms.has(`worker:${worker}`)) continue;
+    await inPieces(this.#workers, ([worker, { account, session, pace }]) => {
+      if (account === undefined || !wanting.has(account) || alarms.has(`worker:${worker}`)) return;
       // Its account was told of the whole gateway.
-      if (covered.has(`gateway:${session}`) && wants(receivers, account, "gateway.offline")) continue;
+      if (covered.has(`gateway:${session}`) && wants(receivers, account, "gateway.offline")) return;
       const heard = Math.max(pace.lastAt, this.#heardSince, this.#returned.get(session) ?? 0);
       if (now - heard >= pace.silence(facts.get(session)?.minimum ?? 0)) silent.push({ worker, account, since: pace.lastAt });
-    }
+    });
     return silent;
   }
 
@@ -280,24 +291,27 @@ function workerOf(name: string, alarms: ReadonlyMap<string, Alarm>): SilentWorke
   return [{ worker: Number(name.slice(7)), account, since: alarm.since }];
 }
 
-function grouped<K>(work: readonly WorkDone[], key: (one: WorkDone) => K): Map<K, WorkDone[]> {
-  const groups = new Map<K, WorkDone[]>();
-  for (const one of work) {
-    const group = groups.get(key(one));
-    if (group === undefined) groups.set(key(one), [one]);
-    else group.push(one);
-  }
-  return groups;
+/** What one worker did through several sessions, or one session for several workers: of the latest. */
+function together(one: WorkDone | undefined, other: WorkDone): WorkDone {
+  if (one === undefined) return other;
+  return {
+    ...(other.lastAt > one.lastAt ? other : one),
+    shares: one.shares + other.shares,
+    weight: one.weight + other.weight,
+    shareWeight: Math.max(one.shareWeight, other.shareWeight),
+    firstAt: Math.min(one.firstAt, other.firstAt),
+  };
 }
 
-function together(rows: readonly WorkDone[]): Shares {
-  return {
-    count: rows.reduce((sum, { shares }) => sum + shares, 0),
-    weight: rows.reduce((sum, { weight }) => sum + weight, 0),
-    shareWeight: rows.reduce((most, { shareWeight }) => Math.max(most, shareWeight), 0),
-    firstAt: rows.reduce((first, { firstAt }) => Math.min(first, firstAt), Number.POSITIVE_INFINITY),
-    lastAt: rows.reduce((last, { lastAt }) => Math.max(last, lastAt), 0),
-  };
+const sharesOf = ({ shares, ...work }: WorkDone): Shares => ({ ...work, count: shares });
+
+/** Does something for each of many, and lets the thread judge shares in between. */
+async function inPieces<T>(items: Iterable<T>, use: (item: T) => void): Promise<void> {
+  let done = 0;
+  for (const item of items) {
+    use(item);
+    if (++done % PIECE === 0) await breathe();
+  }
 }
 
 function rowOf({ kind, id, account, session, pace }: Watched): PaceRow {

@@ -13,10 +13,13 @@ import {
   FORGET_WAITING,
   GATEWAY_KEYS,
   KEEP_OPERATOR,
+  LOG_HEAD,
+  MORE_WORK,
   NEWS_BLOCKS,
   NEWS_ENTRIES,
   NEWS_POSTINGS,
   NOTICE_STATE,
+  OPEN_WORK,
   PACES,
   RAISE_ALARMS,
   RECEIVER_FAILED,
@@ -29,7 +32,6 @@ import {
   SET_TARGET,
   SETTLE,
   WAITING,
-  WORK_DONE,
   WORKER_NAMES,
   WRITE_NOTICES,
 } from "./queries.js";
@@ -63,6 +65,7 @@ import type {
 /** Entries of one look. */
 const MOST_ENTRIES = 500;
 const MOST_BLOCKS = 64;
+const PACES_AT_ONCE = 1000;
 
 /** Every call rejects with the database's errors, and is safe to repeat. */
 export class NoticeBook {
@@ -167,11 +170,23 @@ export class NoticeBook {
     return BigInt(rows[0]?.position ?? 0);
   }
 
-  /** Work after that position, of these accounts (undefined for all), with the log's head. */
-  async workDone(after: bigint, accounts: readonly number[] | undefined): Promise<{ readonly work: WorkDone[]; readonly head: bigint }> {
-    const { rows } = await this.database.pool.query<WorkSqlRow>(WORK_DONE, [after, accounts ?? null]);
-    const head = rows.find(({ account }) => account === null);
-    return { work: rows.flatMap(workOf), head: BigInt(head?.session ?? after) };
+  /** Last committed position of the share log. */
+  async head(): Promise<bigint> {
+    const { rows } = await this.database.pool.query<{ position: string }>(LOG_HEAD);
+    return BigInt(rows[0]?.position ?? 0);
+  }
+
+  /** Hands over the work after `after` up to `head`, of these accounts (undefined for all), in pieces: shares are judged in this thread. */
+  async workDone(after: bigint, head: bigint, accounts: readonly number[] | undefined, take: (work: WorkDone) => void): Promise<void> {
+    if (after >= head) return;
+    await this.#transaction(async (client) => {
+      await client.query(OPEN_WORK, [after, head, accounts ?? null]);
+      for (;;) {
+        const { rows } = await client.query<WorkSqlRow>(MORE_WORK);
+        if (rows.length === 0) return;
+        for (const row of rows) take(workOf(row));
+      }
+    });
   }
 
   async paces(): Promise<PaceRow[]> {
@@ -181,7 +196,10 @@ export class NoticeBook {
   /** Saves paces as of a position of the log, and forgets those without a share since `oldest`. */
   async savePaces(paces: readonly PaceRow[], position: bigint, oldest: number): Promise<void> {
     await this.#transaction(async (client) => {
-      await client.query(SAVE_PACES, [JSON.stringify(paces.map(paceRow))]);
+      // In pieces: a text of a hundred thousand rows would hold up the thread that judges shares.
+      for (let from = 0; from < paces.length; from += PACES_AT_ONCE) {
+        await client.query(SAVE_PACES, [JSON.stringify(paces.slice(from, from + PACES_AT_ONCE).map(paceRow))]);
+      }
       await client.query(FORGET_PACES, [new Date(oldest)]);
       await client.query(SET_POSITION, [position]);
     });

@@ -101,16 +101,18 @@ export const NEWS_BLOCKS = `
 SELECT hash, height, coinbase_value, status, outcome, found_at FROM blocks
 WHERE header IS NOT NULL AND found_at > $2 AND id > (SELECT first_block FROM notice_state) ORDER BY id DESC LIMIT $1`;
 
-/** Work since the last look: up to the log's head, which is the answer's first row. $1 position, $2 accounts or null for all. */
-export const WORK_DONE = `
-WITH head AS (SELECT position FROM log_state)
+export const LOG_HEAD = "SELECT position FROM log_state";
+
+/** Opens a cursor on the work after position $1 up to $2, of accounts $3, or of all where that is null. Times are milliseconds since 1970. */
+export const OPEN_WORK = `
+DECLARE work CURSOR FOR
 SELECT account, worker, session, count(*)::int AS shares, sum(weight)::float8 AS weight, max(weight)::float8 AS share_weight,
-  min(received_at) AS first_at, max(received_at) AS last_at
+  (extract(epoch FROM min(received_at)) * 1000)::float8 AS first_at, (extract(epoch FROM max(received_at)) * 1000)::float8 AS last_at
 FROM shares
-WHERE position > $1 AND position <= (SELECT position FROM head) AND round = ANY(ARRAY(SELECT id FROM rounds ORDER BY id DESC LIMIT 64))
-  AND ($2::int[] IS NULL OR account = ANY($2))
-GROUP BY account, worker, session
-UNION ALL SELECT NULL, NULL, position, NULL, NULL, NULL, NULL, NULL FROM head`;
+WHERE position > $1 AND position <= $2 AND round = ANY(ARRAY(SELECT id FROM rounds ORDER BY id DESC LIMIT 64))
+  AND ($3::int[] IS NULL OR account = ANY($3))
+GROUP BY account, worker, session`;
+export const MORE_WORK = "FETCH 500 FROM work";
 
 export const PACES = "SELECT kind, id, account, session, shares, seconds, weight, share_weight, last_at FROM notice_paces";
 /** $1 rows as JSON. */

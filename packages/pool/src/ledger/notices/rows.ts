@@ -106,23 +106,19 @@ export function blockOf(row: BlockRow): NewsBlock {
   };
 }
 
-/** The log's head comes as a row without an account. */
 export interface WorkSqlRow {
-  account: number | null;
+  account: number;
   worker: number;
   session: string;
   shares: number;
   weight: number;
   share_weight: number;
-  first_at: Date;
-  last_at: Date;
+  first_at: number;
+  last_at: number;
 }
 
-export function workOf(row: WorkSqlRow): WorkDone[] {
-  if (row.account === null) return [];
-  const { account, worker, session, shares, weight, share_weight, first_at, last_at } = row;
-  const times = { firstAt: first_at.getTime(), lastAt: last_at.getTime() };
-  return [{ account, worker, session: BigInt(session), shares, weight, shareWeight: share_weight, ...times }];
+export function workOf({ session, share_weight, first_at, last_at, ...row }: WorkSqlRow): WorkDone {
+  return { ...row, session: BigInt(session), shareWeight: share_weight, firstAt: Math.round(first_at), lastAt: Math.round(last_at) };
 }
 
 export interface PaceSqlRow {
