@@ -18,6 +18,8 @@ const HOPELESS_MS = 120_000;
 /** Reasons that honest gateways earn at block changes, in bursts as large as their farm; and work whose template is judged unsound. */
 const GENTLE: ReadonlySet<number> = new Set([REASON.topWordNotZero, REASON.highHash, REASON.stale, REASON.other]);
 const GENTLE_COST = 0.1;
+/** Who has never had a share accepted has less to send at once: its first shares are good, if it is a gateway in order. */
+const STRANGERS_COST = 5;
 
 export const BUDGETS = ["shares", "messages", "bytes", "invalidShares"] as const;
 export type BudgetName = (typeof BUDGETS)[number];
@@ -64,11 +66,13 @@ export class SessionBudgets {
   /**
    * A share was refused by the judge, or is in the books already.
    *
-   * @param good whether the gateway has ever had a share accepted: only then are the reasons of block changes taken gently
+   * @param good whether the gateway has ever had a share accepted: only then are the reasons of block changes taken gently; else each counts five
+   *   times
    * @returns how long reading must wait, or `hopeless` when waiting does not help
    */
   refused(reason: number, good: boolean, now: number): number | "hopeless" {
-    const waitMs = this.#buckets.invalidShares.spend(now, good && GENTLE.has(reason) ? GENTLE_COST : 1);
+    const cost = !good ? STRANGERS_COST : GENTLE.has(reason) ? GENTLE_COST : 1;
+    const waitMs = this.#buckets.invalidShares.spend(now, cost);
     if (waitMs === 0) return 0;
     this.#overSince ??= now;
     return !good || now - this.#overSince >= HOPELESS_MS ? "hopeless" : waitMs;

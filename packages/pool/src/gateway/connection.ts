@@ -41,6 +41,7 @@ import type { GatewaySession, SessionConnection, SessionRegistry } from "./sessi
 import { statusOf } from "./session-stats.js";
 import { answerSplit } from "./split-answer.js";
 import { SPLIT_IGNORED } from "./split-use.js";
+import type { StrangersTurns } from "./strangers-turns.js";
 import { TAKEN_OVER, TURNED_AWAY } from "./takeover.js";
 
 /** How long a closed socket may take to read our last bytes; and how long, and for how many bytes, one that shall be closed is still read. */
@@ -112,6 +113,7 @@ export interface ConnectionContext {
   /** Coinbaser requests of gateways without accepted work, by network. */
   readonly strangersRequests: KeyedBuckets;
   readonly gateways: GatewayList;
+  readonly strangersTurns: StrangersTurns;
   readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly logLimiter: LogLimiter;
@@ -381,6 +383,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     this.#guard(() => {
       this.#channel.receive(peer.bytes);
       if (this.#state === "handshake") this.#greet();
+      else if (this.standing === "stranger" && this.context.strangersTurns.busy) this.#rest(0);
       else this.#drain();
     });
   }
@@ -435,6 +438,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       this.#guard(() => this.#drain());
     };
     if (ms > 0) this.#restTimer = setTimeout(again, Math.min(Math.max(LEAST_REST_MS, ms), MOST_REST_MS));
+    else if (this.standing === "stranger") this.context.strangersTurns.add(again);
     // Also for a log's callback: the frames that wait here are another turn's work.
     else setImmediate(again);
   }

@@ -23,6 +23,7 @@ import { SeenHellos } from "./seen-hellos.js";
 import { SessionKeeper } from "./session-keeper.js";
 import { type GatewaySession, SessionRegistry } from "./session-registry.js";
 import type { WorkerSnapshot } from "./session-stats.js";
+import { StrangersTurns } from "./strangers-turns.js";
 
 export interface GatewayServerModules {
   readonly crypto: DatumCrypto;
@@ -190,6 +191,7 @@ export class GatewayServer {
         monotonic,
       ),
       known,
+      strangersTurns: new StrangersTurns(monotonic),
       prefixHandshakes: new KeyedBuckets(limits.handshakesPerPrefix * HELD_HANDSHAKES_SECONDS, limits.handshakesPerPrefix, remembered),
       newSessions: new KeyedBuckets(limits.newSessionsPerHour, limits.newSessionsPerHour / 3600, remembered),
       strangersRequests: new KeyedBuckets(limits.strangersCoinbaserPerMinute, limits.strangersCoinbaserPerMinute / 60, remembered),
