@@ -37,6 +37,7 @@ const OLDEST_SERVER = 150_000;
 const LOCK_PATIENCE_MS = 5_000;
 /** One that ends commits, answers, and stops its server: this is more than it may take. */
 const LEAVING_PATIENCE_MS = 60_000;
+const LEAVE_MS = 1_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const READ_CONNECTIONS = 4;
 export const FIRST_BACKOFF_MS = 50;
@@ -174,9 +175,11 @@ export class Database extends EventEmitter<DatabaseEvents> {
   /** This pool begins to end: one that wants the database waits for it instead of giving up. Never throws. */
   async leave(): Promise<void> {
     if (this.#lock === undefined || this.#closed) return;
-    await announceLeaving(this.#lock).catch((error: Error) =>
+    const told = announceLeaving(this.#lock).catch((error: Error) =>
       this.log.warn({ error: error.message }, "the next pool can't be told to wait"),
     );
+    // A server that hangs must not hold up the end.
+    await Promise.race([told, sleep(LEAVE_MS, undefined, { ref: false })]);
   }
 
   /** Gives the lock back and stops an embedded server. End everything that writes first. */

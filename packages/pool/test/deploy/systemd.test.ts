@@ -1,6 +1,6 @@
 /** The files for systemd are what systemd takes, and its own judgement of the unit's exposure stays low. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { SETTINGS } from "../../src/cli/config/index.js";
 import { folder } from "../cli/support.js";
@@ -32,6 +32,13 @@ describe.skipIf(!has("systemd-analyze"))("the unit", () => {
     expect(runProgram("systemd-analyze", ["verify", file], ROOT)).toMatchObject({ code: 0, err: "" });
     const wrong = unit((text) => text.replace("KillMode=mixed", "KillMode=gently"));
     expect(runProgram("systemd-analyze", ["verify", wrong], ROOT).err).toContain("kill mode");
+  });
+
+  test("and the socket that outlives it has none either, and the port that the pool has by default", () => {
+    const file = join(dirname(unit()), "openprime.socket");
+    copyFileSync(join(SOURCE, "openprime.socket"), file);
+    expect(runProgram("systemd-analyze", ["verify", file], ROOT)).toMatchObject({ code: 0, err: "" });
+    expect(readFileSync(file, "utf8")).toContain(`ListenStream=${SETTINGS["listen.port"].fallback}\n`);
   });
 
   test("and the timer that asks for its health have none either, and ask where the API is by default", () => {
