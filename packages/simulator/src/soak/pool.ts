@@ -20,6 +20,8 @@ interface LogLine {
   readonly level?: number;
   readonly port?: number;
   readonly publicKey?: string;
+  /** Why a connection was closed. */
+  readonly reason?: unknown;
 }
 
 export class SoakPool {
@@ -136,9 +138,11 @@ export class SoakPool {
     } catch {
       return;
     }
-    const { msg = "", level = 0, port, publicKey } = entry;
+    const { msg = "", level = 0, port, publicKey, reason } = entry;
     if (msg.includes("listening for gateways")) this.#port = port;
     if (publicKey !== undefined) this.#publicKey ??= publicKey;
-    if (level >= WARN) this.warnings.set(msg, (this.warnings.get(msg) ?? 0) + 1);
+    if (level < WARN) return;
+    const words = typeof reason === "string" ? `${msg} (${reason})` : msg;
+    this.warnings.set(words, (this.warnings.get(words) ?? 0) + 1);
   }
 }
