@@ -1,4 +1,8 @@
 /** A regtest node, gateways and miners on the wire, a load generator: for the demo, the tests and the bench. */
+
+export { runAttack } from "./attack/attacker.js";
+export { ATTACKS } from "./attack/attacks.js";
+export type { AttackTally } from "./attack/messages.js";
 export { SimulatorError, type SimulatorErrorCode } from "./errors.js";
 export { Coverage } from "./fuzz/coverage.js";
 export { decoderTargets } from "./fuzz/decoder-targets.js";
@@ -35,6 +39,7 @@ export { type Found, Scanner } from "./mining/scanner.js";
 export { bitsForHashes, expectedHashes } from "./node/difficulty.js";
 export type { NodeTip, RegtestNodeOptions, RpcAccess } from "./node/options.js";
 export { RegtestNode } from "./node/regtest-node.js";
+export { FaultyProxy, type ProxyMode } from "./wire/faulty-proxy.js";
 export { RawChannel, type RawFlags, rawGatewayChannel } from "./wire/raw-channel.js";
 export {
   type Answer,

@@ -1,28 +1,15 @@
 /** The short form of `npm run fuzz`: every target, with another seed each day so that CI does not look at the same inputs for ever. */
-import { spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import type { FuzzReport } from "@openprime/simulator";
 import { expect, test } from "vitest";
+import { program } from "./program.js";
 
-const FUZZ = fileURLToPath(new URL("../../bin/fuzz.js", import.meta.url));
 const INPUTS = Number(process.env.OPENPRIME_FUZZ_INPUTS ?? 30_000);
 const DAY_MS = 86_400_000;
 const SEED = Number(process.env.OPENPRIME_FUZZ_SEED ?? Math.floor(Date.now() / DAY_MS));
 
 test(`${INPUTS} mutated inputs, seed ${SEED}: every property holds`, { timeout: 120_000 + INPUTS * 10 }, async () => {
-  const child = spawn(process.execPath, [FUZZ, "--inputs", String(INPUTS), "--seed", String(SEED), "--json"], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [out, errors] = ["", ""];
-  child.stdout.on("data", (text: Buffer) => {
-    out += text.toString();
-  });
-  child.stderr.on("data", (text: Buffer) => {
-    errors += text.toString();
-  });
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  expect(code, errors).toBe(0);
-  const report = JSON.parse(out) as FuzzReport;
+  const { code, report, said } = await program<FuzzReport>("fuzz", "--inputs", String(INPUTS), "--seed", String(SEED));
+  expect(code, said).toBe(0);
   expect(report.findings).toEqual([]);
   expect(report.inputs).toBeGreaterThanOrEqual(INPUTS * 0.99);
   // It reaches what it is to reach: all decoders, and shares that are accepted.

@@ -28,7 +28,7 @@ import {
   WireGateway,
 } from "@openprime/simulator";
 import { FuzzClient } from "./fuzz-client.js";
-import { type FuzzedPool, startFuzzedPool } from "./fuzzed-pool.js";
+import { type FuzzedPool, PROXY_ADDRESS, startFuzzedPool } from "./fuzzed-pool.js";
 import { SaidWork } from "./share-oracle.js";
 
 const GATEWAYS = 4;
@@ -36,6 +36,8 @@ const GATEWAYS = 4;
 const LOOK_AROUND = 50;
 const LONGEST_SEED = 3000;
 const MOST_STEPS = 60;
+/** Bytes that a cut frame lacks at least: a single one may be what the next frame happens to begin with, and the frame be whole. */
+const MISSING = 9;
 /** Command of mining messages. */
 const MINING = 5;
 
@@ -61,7 +63,7 @@ type Step = (typeof STEPS)[number];
 const FIRST_WITH_BODY = STEPS.indexOf("body");
 /** How a conversation begins, by its second byte. */
 const GREETINGS = 16;
-const GREETING = { cut: 1, replayed: 2, garbage: 3, flipped: 4 } as const;
+const GREETING = { cut: 1, replayed: 2, garbage: 3, flipped: 4, proxied: 5 } as const;
 
 interface Planned {
   readonly step: Step;
@@ -101,11 +103,19 @@ function seeds(): Uint8Array[] {
     ...step(name, 9),
     ...step("share", 0),
   ]);
+  const headers = [
+    Buffer.from("PROXY TCP4 127.0.0.1 127.0.0.1 40000 23334\r\n"),
+    Buffer.from("PROXY TCP6 ::1 ::1 40000 23334\r\n"),
+    Buffer.from("PROXY UNKNOWN\r\n"),
+    Buffer.from("0d0a0d0a000d0a515549540a2111000c7f0000017f0000019c405b26", "hex"),
+    Buffer.from("0d0a0d0a000d0a515549540a20000000", "hex"),
+  ].map((header) => [0, GREETING.proxied, ...header]);
   const greetings = Object.values(GREETING).map((greeting) => [0, greeting, ...step("garbage", 0, Buffer.from("GET / HTTP/1.1\r\n\r\n"))]);
   return [
     [0, 0, ...honest],
     ...damaged.map((steps, index) => [index, 0, ...steps]),
     ...greetings,
+    ...headers,
     ...bodies.map((body, index) => [index, 0, ...step("body", 0, body), ...step("share", 1)]),
   ].map((input) => Uint8Array.from(input));
 }
@@ -210,7 +220,9 @@ class Conversation {
     const open = new Promise<void>((resolve) => {
       opened = resolve;
     });
-    const client = await FuzzClient.connect(pool.place, (chunk) => {
+    const greeting = (input[1] ?? 0) % GREETINGS;
+    const proxied = greeting === GREETING.proxied;
+    const client = await FuzzClient.connect(pool.place, proxied ? PROXY_ADDRESS : undefined, (chunk) => {
       gateway.receive(chunk);
       for (let event = gateway.next(); event !== undefined; event = gateway.next()) {
         if (event.type === "accepted") channel = rawGatewayChannel(crypto, session, nk, event.poolSessionBoxKey);
@@ -220,10 +232,10 @@ class Conversation {
         }
       }
     });
-    await this.#greet(client, gateway.hello(), (input[1] ?? 0) % GREETINGS, input);
+    await this.#greet(client, gateway.hello(), greeting, input);
     if (!this.#broken) await client.orClosed(open);
     for (const one of planned(input)) {
-      if (client.isClosed || channel === undefined) break;
+      if (client.isClosed || channel === undefined || proxied) break;
       await this.#step(one, channel, client);
     }
     await client.end();
@@ -233,6 +245,7 @@ class Conversation {
     this.#broken = Object.values<number>(GREETING).includes(greeting);
     if (greeting === GREETING.cut) await client.write(hello.subarray(0, input.length % hello.length));
     else if (greeting === GREETING.replayed) await client.write(Buffer.concat([hello, hello]));
+    else if (greeting === GREETING.proxied) await client.write(Buffer.concat([input.subarray(2), hello]));
     else if (greeting === GREETING.garbage) await client.write(input.subarray(2));
     else if (greeting === GREETING.flipped) await client.write(flipped(hello, input.length));
     else await client.write(hello);
@@ -307,7 +320,7 @@ class Conversation {
       }
       case "cut": {
         const frame = channel.seal(share);
-        return client.write(frame.subarray(0, Math.max(1, frame.length - 1 - argument)));
+        return client.write(frame.subarray(0, frame.length - MISSING - argument));
       }
       case "exchanged":
         this.#held = channel.seal(share);

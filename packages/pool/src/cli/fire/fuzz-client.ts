@@ -23,8 +23,13 @@ export class FuzzClient {
     );
   }
 
-  static async connect(place: { readonly host: string; readonly port: number }, data: (chunk: Buffer) => void): Promise<FuzzClient> {
-    const socket = connect({ host: place.host, port: place.port, noDelay: true });
+  /** @param localAddress to come from */
+  static async connect(
+    place: { readonly host: string; readonly port: number },
+    localAddress: string | undefined,
+    data: (chunk: Buffer) => void,
+  ): Promise<FuzzClient> {
+    const socket = connect({ host: place.host, port: place.port, noDelay: true, ...(localAddress !== undefined && { localAddress }) });
     const client = new FuzzClient(socket, data);
     await once(socket, "connect");
     return client;

@@ -4,7 +4,7 @@ import { type DatumCrypto, encodePublicKey, generateLongTermKeys } from "@openpr
 import { minerScript } from "@openprime/simulator";
 import { pino } from "pino";
 import { Registry } from "prom-client";
-import { GatewayServer } from "../../gateway/index.js";
+import { type GatewayLimits, GatewayServer } from "../../gateway/index.js";
 import { type JudgedShare, ShareJudge } from "../../work/index.js";
 import { StillChain } from "./still-chain.js";
 
@@ -12,6 +12,25 @@ const ERROR = 50;
 const PAYEES = [minerScript("fuzz", 0), minerScript("fuzz", 1)];
 /** No bound of a connection or an address may stand between the fuzz and the code behind it: the attack run tries those. */
 const WIDE = 1_000_000_000;
+const WIDE_LIMITS: Partial<GatewayLimits> = {
+  connections: WIDE,
+  connectionsPerAddress: WIDE,
+  connectionsPerPrefix: WIDE,
+  handshakesPerSecond: WIDE,
+  handshakesPerPrefix: WIDE,
+  newSessionsPerHour: WIDE,
+  coinbaserBurst: WIDE,
+  coinbaserPerSecond: WIDE,
+  strangersCoinbaserPerMinute: WIDE,
+  sharesPerSecond: WIDE,
+  messagesPerSecond: WIDE,
+  bytesPerSecond: WIDE,
+  invalidSharesPerMinute: WIDE,
+  banScore: 0,
+  rememberedHellos: 1000,
+};
+/** Address of a trusted proxy; elsewhere than on Linux there is but one loopback address. */
+export const PROXY_ADDRESS = process.platform === "linux" ? "127.9.9.9" : undefined;
 
 export interface FuzzedPool {
   readonly chain: StillChain;
@@ -57,18 +76,9 @@ export async function startFuzzedPool(crypto: DatumCrypto, accepted: (share: Jud
       tag,
       minimumDifficulty: 1n,
       motd: "fuzzed",
-      // All comes from this machine, and nobody shall be kept out for what came before.
-      addresses: { allow: ["127.0.0.0/8"] },
-      limits: {
-        ...{ connections: WIDE, coinbaserBurst: WIDE, coinbaserPerSecond: WIDE, rememberedHellos: 1000 },
-        ...{
-          handshakesPerSecond: WIDE,
-          sharesPerSecond: WIDE,
-          messagesPerSecond: WIDE,
-          bytesPerSecond: WIDE,
-          invalidSharesPerMinute: WIDE,
-        },
-      },
+      limits: WIDE_LIMITS,
+      // Whoever comes from there must say in front where from.
+      addresses: { proxies: PROXY_ADDRESS === undefined ? [] : [PROXY_ADDRESS] },
     },
     {
       crypto,
