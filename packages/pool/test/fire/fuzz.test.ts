@@ -27,7 +27,7 @@ test(`${INPUTS} mutated inputs, seed ${SEED}: every property holds`, { timeout: 
   ]);
   const figures = Object.fromEntries(report.targets.map((one) => [one.target, one.figures]));
   for (const name of ["gateway-messages", "pool-messages"]) expect(figures[name]?.decoded, name).toBeGreaterThan(50);
-  for (const name of ["hello", "response", "peer-at-pool", "peer-at-gateway"]) expect(figures[name]?.read, name).toBeGreaterThan(20);
+  for (const name of ["hello", "response", "peer-at-pool", "peer-at-gateway"]) expect(figures[name]?.read, name).toBeGreaterThan(5);
   expect(figures.connection?.accepted).toBeGreaterThan(100);
   expect(report.coverage.functions).toBeGreaterThan(300);
 });
