@@ -9,40 +9,28 @@
  * kB), `queuedBytes` unsent (and at most one frame more), `pendingShares` waiting for their commit.
  */
 import type { Socket } from "node:net";
-import {
-  type CoinbaserRequest,
-  DatumError,
-  type GatewayMessage,
-  type Hello,
-  type PoolChannel,
-  type PoolMessage,
-  type Share,
-  type ShareStatus,
-} from "@openprime/datum";
+import { DatumError, type GatewayMessage, type Hello, type PoolChannel, type PoolMessage } from "@openprime/datum";
 import type { Logger } from "pino";
-import { type BlockCandidate, type JudgedShare, type Parent, REASON } from "../work/index.js";
+import type { Parent } from "../work/index.js";
 import type { Admission, Guest, Origin, Standing } from "./admission.js";
-import { type BudgetName, HOPELESS, SLOWED } from "./budgets.js";
+import { type BudgetName, SLOWED } from "./budgets.js";
 import { FirstBytes } from "./first-bytes.js";
-import { ACCOUNT_NOT_LISTED, type GatewayList, notListed } from "./gateway-list.js";
+import { notListed } from "./gateway-list.js";
 import type { HandshakeQueue, WaitingHandshake } from "./handshake-queue.js";
 import type { KeyedBuckets } from "./keyed-buckets.js";
 import type { KnownAddresses } from "./known-addresses.js";
 import type { LogLimiter } from "./log-limiter.js";
-import type { ConnectionState, GatewayMetrics, HandshakeOutcome } from "./metrics.js";
+import type { ConnectionState, HandshakeOutcome } from "./metrics.js";
 import type { GatewayLimits } from "./options.js";
 import { Outbox } from "./outbox.js";
 import { penalty } from "./penalties.js";
 import { poolKeyPrefix } from "./pool-keys.js";
-import type { BlockSink, CommitOutcome, Judge, ShareSink, SplitSource } from "./ports.js";
 import { type Question, Questions, type Reply } from "./questions.js";
 import type { SeenHellos } from "./seen-hellos.js";
 import type { GatewaySession, SessionConnection, SessionRegistry } from "./session-registry.js";
-import { statusOf } from "./session-stats.js";
-import { answerSplit } from "./split-answer.js";
-import { SPLIT_IGNORED } from "./split-use.js";
 import type { StrangersTurns } from "./strangers-turns.js";
 import { TAKEN_OVER, TURNED_AWAY } from "./takeover.js";
+import { type TrafficConnection, WorkTraffic, type WorkTrafficContext } from "./work-traffic.js";
 
 /** How long a closed socket may take to read our last bytes; and how long, and for how many bytes, one that shall be closed is still read. */
 const LINGER_MS = 2000;
@@ -55,7 +43,6 @@ const MOST_REST_MS = 1000;
 /** A gateway that was not slowed for so long is told again when it is. */
 const SLOWED_AGAIN_MS = 60_000;
 
-const OVER_BUDGET = "Your gateway asks for more splits than a gateway needs: some of its coinbases pay no split until it asks less.";
 const TOO_MANY_NEW = "Too many new gateways have come from your network: this one is taken later. It keeps trying by itself.";
 const STOPPING =
   "The pool stops now, most likely to start again at once. Every share that it has answered is counted. Your gateway connects again by itself and " +
@@ -84,23 +71,16 @@ export type CloseReason =
   | "internal"
   | "shutdown";
 
-/** What an answer repeats of its share. Kept instead of the share, whose bytes would keep its whole frame in memory until the commit. */
-type ShareName = Pick<Share, "nonce" | "targetByte" | "jobId">;
-
 /** A network has brought its number of new gateways. Never leaves the room. */
 class TooManyNewSessions extends Error {}
 
 /** What a connection shares with its siblings. */
-export interface ConnectionContext {
+export interface ConnectionContext extends WorkTrafficContext {
   readonly limits: GatewayLimits;
   readonly configuration: { readonly payoutScript: Uint8Array; readonly tag: Uint8Array };
   readonly newChannel: () => PoolChannel;
   /** Prefixes of the pool's keys that gateways should not use any more. */
   readonly oldPoolKeys: ReadonlySet<string>;
-  readonly judge: Judge;
-  readonly sink: ShareSink;
-  readonly splits: SplitSource;
-  readonly blocks: BlockSink;
   readonly registry: SessionRegistry;
   readonly hellos: SeenHellos;
   readonly admission: Admission;
@@ -110,24 +90,18 @@ export interface ConnectionContext {
   readonly prefixHandshakes: KeyedBuckets;
   /** New sessions by network. */
   readonly newSessions: KeyedBuckets;
-  /** Coinbaser requests of gateways without accepted work, by network. */
-  readonly strangersRequests: KeyedBuckets;
-  readonly gateways: GatewayList;
   readonly strangersTurns: StrangersTurns;
-  readonly metrics: GatewayMetrics;
   readonly log: Logger;
   readonly logLimiter: LogLimiter;
   /** Numbers connections, from 1. */
   readonly nextId: () => number;
-  readonly now: () => number;
-  readonly monotonic: () => number;
   /** The socket has closed: it counts no longer. */
   readonly onClosed: (connection: Connection) => void;
   /** It did something that adds to the score of its address. */
   readonly onMisbehaviour: (origin: Origin, points: number, reason: CloseReason) => void;
 }
 
-export class Connection implements SessionConnection, Guest, WaitingHandshake {
+export class Connection implements SessionConnection, Guest, WaitingHandshake, TrafficConnection {
   /** Of this run of the pool; every line about the connection has it. */
   readonly id: number;
   readonly connectedAt: number;
@@ -150,7 +124,6 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   #stalledSince: number | undefined;
   readonly #out: Outbox;
   #draining = false;
-  #pending = 0;
   #paused = false;
   /** Reading waits for a moment. */
   #resting = false;
@@ -159,11 +132,10 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   #finishing = false;
   /** It has been told why it is closed, and is still read for a moment. */
   #dismissal: { readonly reason: CloseReason; bytesLeft: number; readonly timer: NodeJS.Timeout } | undefined;
-  /** Its work is good for listed accounts only. */
-  #byAccount = false;
   /** Its address is noted as one that good work comes from. */
   #noted = false;
   readonly #questions: Questions;
+  readonly #traffic: WorkTraffic;
   #tipTimer: NodeJS.Timeout | undefined;
   #log: Logger;
 
@@ -188,6 +160,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       },
       count: (kind, outcome) => context.metrics.question(kind, outcome),
     });
+    this.#traffic = new WorkTraffic(this, context);
     this.#log = context.log.child({ connection: this.id, peer: `${origin.address}:${socket.remotePort ?? 0}` });
     context.metrics.state(undefined, "handshake");
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
@@ -283,7 +256,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     this.inform(STOPPING);
     this.#finishing = true;
     this.socket.pause();
-    if (this.#pending === 0) this.#close("shutdown");
+    if (this.#traffic.pending === 0) this.#close("shutdown");
   }
 
   /** Closes at once, answers or not. */
@@ -323,7 +296,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     // What it sent meanwhile is judged: one of its shares may be a block.
     this.#guard(() => {
       this.#handle(first, session);
-      this.#dismiss("turnedAway", TURNED_AWAY);
+      this.dismiss("turnedAway", TURNED_AWAY);
     });
     this.#rest(0);
   }
@@ -395,7 +368,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     this.socket.pause();
     this.#stepAt = this.context.monotonic();
     this.#toState("queued");
-    if (this.#takes(this.context.prefixHandshakes)) this.context.handshakes.enter(this);
+    if (this.takes(this.context.prefixHandshakes)) this.context.handshakes.enter(this);
     else this.turnAway();
   }
 
@@ -413,7 +386,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     } finally {
       this.#draining = false;
     }
-    if (this.#state === "open" && this.#pending >= this.context.limits.pendingShares) {
+    if (this.#state === "open" && this.#traffic.pending >= this.context.limits.pendingShares) {
       this.#paused = true;
       this.socket.pause();
     }
@@ -423,7 +396,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   #mayRead(): boolean {
     if (this.#finishing || this.#resting || this.#contending !== undefined) return false;
-    return this.#state === "open" && this.#pending < this.context.limits.pendingShares;
+    return this.#state === "open" && this.#traffic.pending < this.context.limits.pendingShares;
   }
 
   /** Reads nothing for so long; 0: until the other connections have had their turn. */
@@ -444,7 +417,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   }
 
   /** A budget is used up: reading waits until it is balanced. */
-  #slow(waitMs: number, budget: BudgetName): void {
+  slow(waitMs: number, budget: BudgetName): void {
     if (waitMs === 0 || this.#dismissal !== undefined) return;
     this.#rest(waitMs);
     const now = this.context.monotonic();
@@ -457,7 +430,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   }
 
   /** Tells why, and closes; but first what is under way is read and judged as ever, so that no block is lost in it. */
-  #dismiss(reason: CloseReason, words: string): void {
+  dismiss(reason: CloseReason, words: string): void {
     if (this.#dismissal !== undefined || this.#state !== "open") return;
     this.#sendLater({ type: "info", text: words });
     this.#dismissal = { reason, bytesLeft: LAST_BYTES, timer: setTimeout(() => this.#close(reason), LINGER_MS) };
@@ -525,14 +498,13 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       this.#turnDown("notListed", notListed(key), { key, version: this.#version });
       return undefined;
     }
-    this.#byAccount = standing === "byAccount";
+    this.#traffic.byAccount = standing === "byAccount";
     return context.registry.open(hello.longTermSignKey, hello.version, () => {
-      if (!this.#takes(context.newSessions)) throw new TooManyNewSessions();
+      if (!this.takes(context.newSessions)) throw new TooManyNewSessions();
     });
   }
 
-  /** Takes one of what its network has together. */
-  #takes(budget: KeyedBuckets): boolean {
+  takes(budget: KeyedBuckets): boolean {
     return this.origin.exempt || budget.take(this.prefix, this.context.monotonic());
   }
 
@@ -572,7 +544,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       if (!this.#finishing) this.socket.resume();
       this.#drain();
     });
-    if (this.#finishing && this.#pending === 0) this.#close("shutdown");
+    if (this.#finishing && this.#traffic.pending === 0) this.#close("shutdown");
   }
 
   // Messages.
@@ -585,7 +557,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
       const previous = session.active;
       if (!this.context.registry.claim(session, this)) {
         this.context.metrics.takeover("contested");
-        this.#limited(
+        this.limited(
           "info",
           "contested",
           { holder: previous?.address },
@@ -606,10 +578,10 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
   #handle(message: GatewayMessage, session: GatewaySession): void {
     switch (message.type) {
       case "share":
-        this.#onShare(message, session);
+        this.#traffic.share(message, session);
         return;
       case "coinbaserRequest":
-        this.#onCoinbaserRequest(message, session);
+        this.#traffic.coinbaserRequest(message, session);
         return;
       case "shortIds":
       case "transactionsByIndex":
@@ -627,7 +599,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     if (message.type !== "share" && message.type !== "coinbaserRequest" && message.type !== "jobAnnouncement") return;
     const kind = message.type === "share" ? "shares" : "messages";
     const { waitMs, budget } = session.budgets.message(kind, this.#channel.frameBytes, this.context.monotonic());
-    this.#slow(waitMs, budget);
+    this.slow(waitMs, budget);
   }
 
   #unasked(type: string): void {
@@ -635,147 +607,40 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
     this.#close("protocolError", { code: "unaskedReply", got: type });
   }
 
-  #onCoinbaserRequest(request: CoinbaserRequest, session: GatewaySession): void {
-    const started = this.context.monotonic();
-    const within = session.coinbaserBudget.take(started) && (session.isProven || this.#takes(this.context.strangersRequests));
-    const { response, result } = answerSplit(request, session, this.context.splits, this.#log, started, this.context.now(), within);
-    if (result === "overBudget") {
-      this.#warn(result, { value: request.value.toString() }, "coinbaser request over the budget: empty list");
-      session.source.tell(OVER_BUDGET);
-    }
-    this.#send(response);
-    this.context.metrics.coinbaser(result, (this.context.monotonic() - started) / 1000);
+  // For the traffic of work.
+
+  get log(): Logger {
+    return this.#log;
   }
 
-  #onShare(share: Share, session: GatewaySession): void {
-    const started = this.context.monotonic();
-    const verdict = this.context.judge.judge(session.work, share);
-    // A found block comes before every reason to refuse its share.
-    if (verdict.block !== undefined) this.#blockFound(verdict.block, session);
-    if (verdict.overLimit === true) {
-      this.context.metrics.candidate("overLimit");
-      this.#warn("candidatesOverLimit", { jobId: share.jobId }, "too many block candidates on parents that the node does not know");
-    }
-    const slot = session.work.slot(share.jobId);
-    if (verdict.kind === "refused") {
-      this.#log.debug({ reason: verdict.reason, detail: verdict.detail, jobId: share.jobId, nonce: share.nonce }, "share refused");
-      this.#warn(`refused${verdict.reason}`, { reason: verdict.reason, detail: verdict.detail }, "share refused");
-      if (verdict.reason === REASON.other && slot?.template?.state === "unsound") this.context.metrics.unsoundTemplate();
-      this.#refuse(share, session, verdict.reason);
-      this.#spendInvalid(verdict.reason, session);
-      return;
-    }
-    const judged = verdict.share;
-    if (this.#byAccount && !this.context.gateways.approves(judged.account)) {
-      this.context.judge.forget(judged);
-      this.#refuse(share, session, REASON.badUsername);
-      this.#dismiss("accountNotListed", ACCOUNT_NOT_LISTED);
-      return;
-    }
-    // Whether it can be committed or not: a database that is down is no silence of the gateway's.
-    session.minimum.note(started, Number(judged.weight));
-    const name: ShareName = { nonce: share.nonce, targetByte: share.targetByte, jobId: share.jobId };
-    const splitUnused = judged.splitId === undefined && slot !== undefined && session.splitWasGiven(slot.job, started);
-    this.#pending += 1;
-    let open = true;
-    const done = (outcome: CommitOutcome): void => {
-      if (!open) return;
-      open = false;
-      this.#pending -= 1;
-      if (outcome === "committed") this.#noteSplitUse(judged, splitUnused, session, started);
-      this.#committed(name, judged, session, outcome, started);
-    };
-    let taken = false;
-    try {
-      taken = this.context.sink.append(judged, done);
-    } catch (error) {
-      this.#log.error({ err: error }, "the share log refused a share with a fault");
-    }
-    if (!taken) {
-      this.#warn("logFull", {}, "the share log takes no more: shares are refused");
-      done("failed");
-    }
-  }
-
-  /** The share's transaction has ended; only now may its miner hear of it. */
-  #committed(share: ShareName, judged: JudgedShare, session: GatewaySession, outcome: CommitOutcome, started: number): void {
-    if (outcome === "committed") {
-      const status = statusOf(judged);
-      session.stats.addAccepted(judged, this.context.now());
-      session.budgets.accepted();
-      if (!this.#noted) this.#noteWork(session);
-      this.context.metrics.share(status, 0);
-      if (judged.late === true) this.context.metrics.late();
-      this.context.metrics.acknowledged((this.context.monotonic() - started) / 1000);
-      this.#answer(share, status, 0);
-    } else if (outcome === "duplicate") {
-      this.#refuse(share, session, REASON.duplicate);
-      this.#spendInvalid(REASON.duplicate, session);
-    } else {
-      this.context.judge.forget(judged);
-      this.#refuse(share, session, REASON.other);
-    }
-    if (this.#finishing && this.#pending === 0) this.#close("shutdown");
-    else if (this.#paused && this.#pending <= this.context.limits.pendingShares / 2) this.#unpause();
-  }
-
-  /** Only what was accepted tells anything: refused shares are free. */
-  #noteSplitUse(judged: JudgedShare, splitUnused: boolean, session: GatewaySession, now: number): void {
-    if (judged.splitId !== undefined) session.splitUse.took();
-    if (!splitUnused) return;
-    this.context.metrics.splitUnused();
-    if (!session.splitUse.passedOver(now)) return;
-    this.context.metrics.splitIgnored();
-    this.#log.warn({ shares: session.splitUse.unused }, "a gateway takes no split: all of its work pays the pool");
-    session.source.tell(SPLIT_IGNORED);
-  }
-
-  #unpause(): void {
-    this.#paused = false;
-    this.#rest(0);
-  }
-
-  /** Good work comes from its address. */
-  #noteWork(session: GatewaySession): void {
-    this.#noted = true;
-    this.context.known.note(this.origin.key, session.keyPrefix, this.context.monotonic());
-  }
-
-  #spendInvalid(reason: number, session: GatewaySession): void {
-    const wait = session.budgets.refused(reason, session.isProven, this.context.monotonic());
-    if (wait === "hopeless") this.#dismiss("invalidShares", HOPELESS);
-    else this.#slow(wait, "invalidShares");
-  }
-
-  #refuse(share: ShareName, session: GatewaySession, reason: number): void {
-    session.stats.addRefused(reason);
-    this.context.metrics.share("refused", reason);
-    this.#answer(share, "rejected", reason);
-  }
-
-  #answer(share: ShareName, status: ShareStatus, reason: number): void {
+  answer(message: PoolMessage): void {
     if (this.#state === "closed") {
       this.context.metrics.answerDropped();
       return;
     }
     this.#guard(() => {
-      this.#send({ type: "shareResponse", status, reason, nonce: share.nonce, targetByte: share.targetByte, jobId: share.jobId });
+      this.#send(message);
       if (!this.#draining) this.#out.plan();
     });
   }
 
-  #blockFound(candidate: BlockCandidate, session: GatewaySession): void {
-    // One share that is a block can be sent any number of times.
-    const fields = { height: candidate.height, hash: Buffer.from(candidate.hash).reverse().toString("hex") };
-    this.#limited("info", "blockFound", fields, "block found");
-    this.context.metrics.candidate("handedOver");
-    const { jobId, jobSerial } = candidate;
-    try {
-      this.context.blocks.found(candidate, () => session.source.fullSet(jobId, jobSerial));
-    } catch (error) {
-      // It is promised not to; a share must be answered all the same.
-      this.#log.error({ err: error }, "a found block could not be handed on");
+  settled(): void {
+    if (this.#finishing && this.#traffic.pending === 0) this.#close("shutdown");
+    else if (this.#paused && this.#traffic.pending <= this.context.limits.pendingShares / 2) {
+      this.#paused = false;
+      this.#rest(0);
     }
+  }
+
+  /** Good work comes from its address. */
+  worked(session: GatewaySession): void {
+    if (this.#noted) return;
+    this.#noted = true;
+    this.#noteWork(session);
+  }
+
+  #noteWork({ keyPrefix }: GatewaySession): void {
+    this.context.known.note(this.origin.key, keyPrefix, this.context.monotonic());
   }
 
   // Writing.
@@ -838,7 +703,7 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   #logClose(reason: CloseReason, detail: Record<string, unknown>): void {
     const usual = reason === "left" || reason === "socketError" || reason === "takenOver" || reason === "shutdown";
-    const fields = { reason, unanswered: this.#pending, ...detail };
+    const fields = { reason, unanswered: this.#traffic.pending, ...detail };
     if (usual && this.#session !== undefined) this.#log.info(fields, "connection closed");
     else if (usual) this.#log.debug(fields, "connection closed");
     else this.#warn(`close.${reason}`, fields, "connection closed");
@@ -846,10 +711,10 @@ export class Connection implements SessionConnection, Guest, WaitingHandshake {
 
   /** A warning that a flood of bad peers can't turn into a flood of lines. */
   #warn(key: string, fields: Record<string, unknown>, message: string): void {
-    this.#limited("warn", key, fields, message);
+    this.limited("warn", key, fields, message);
   }
 
-  #limited(level: "info" | "warn", key: string, fields: Record<string, unknown>, message: string): void {
+  limited(level: "info" | "warn", key: string, fields: Record<string, unknown>, message: string): void {
     const suppressed = this.context.logLimiter.allow(key, this.context.monotonic());
     if (suppressed === undefined) return;
     this.#log[level](suppressed === 0 ? fields : { ...fields, suppressed }, message);
