@@ -17,9 +17,10 @@ const OP_RETURN = 0x6a;
 const sha256d = (bytes: Uint8Array): Buffer => createHash("sha256").update(createHash("sha256").update(bytes).digest()).digest();
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
+/** What a job slot may hold. */
 interface Slot {
-  job: JobSection | undefined;
-  readonly coinbases: Map<number, CoinbaseSection>;
+  readonly job: JobSection;
+  readonly coinbases: ReadonlyMap<number, CoinbaseSection>;
 }
 
 /** A share, and what its hash is made of. */
@@ -29,27 +30,33 @@ interface Proof {
   readonly coinbase: Uint8Array;
 }
 
-/** What one gateway said, over all of its connections. */
+/**
+ * What one gateway said, over all of its connections. A pool reads what is said in order, but how much of it before a connection ends nobody tells: so at
+ * the next one each slot may hold whatever it held at any moment of those before.
+ */
 export class SaidWork {
-  readonly #slots = new Map<number, Slot>();
+  readonly #held = new Map<number, readonly Slot[]>();
+  /** What slots held before, in this conversation. */
+  readonly #passed = new Map<number, Slot[]>();
   /** Shares of this conversation, by the hash that they make. */
   readonly #proofs = new Map<string, Proof>();
 
   /** Before each conversation: shares of an earlier one can be accepted no more. */
   begin(): void {
     this.#proofs.clear();
+    for (const [id, passed] of this.#passed) this.#held.set(id, [...new Set([...passed, ...(this.#held.get(id) ?? [])])]);
+    this.#passed.clear();
   }
 
   say(message: GatewayMessage): void {
     if (message.type !== "share" && message.type !== "jobAnnouncement") return;
-    let slot = this.#slots.get(message.jobId);
-    // Another job replaces what was held under that id, its coinbases included; the same one again does not.
-    if (slot === undefined || (message.job !== undefined && !isDeepStrictEqual(message.job, slot.job)))
-      slot = { job: message.job, coinbases: new Map() };
-    this.#slots.set(message.jobId, slot);
+    const { jobId, job } = message;
+    const before = this.#held.get(jobId) ?? [];
+    this.#passed.set(jobId, [...(this.#passed.get(jobId) ?? []), ...before]);
     const coinbases = message.type === "share" ? (message.coinbase === undefined ? [] : [message.coinbase]) : message.coinbases;
-    for (const coinbase of coinbases) slot.coinbases.set(coinbase.coinbaseId, coinbase);
-    if (message.type === "share") this.#prove(message, slot);
+    const held = filled(before, job).map((slot) => withCoinbases(slot, coinbases));
+    this.#held.set(jobId, held);
+    if (message.type === "share") for (const slot of held) this.#prove(message, slot);
   }
 
   /** @throws PropertyError unless what was said makes this share, in all that the books keep of it */
@@ -76,7 +83,7 @@ export class SaidWork {
 
   #prove(share: Share, { job, coinbases }: Slot): void {
     const section = coinbases.get(share.coinbaseId);
-    if (job === undefined || section === undefined) return;
+    if (section === undefined) return;
     const coinb1 = Buffer.from(section.coinb1);
     if (share.quickdiff && coinb1.length >= 2) {
       const at = coinb1.length - 2;
@@ -98,4 +105,16 @@ export class SaidWork {
     header.writeUInt32LE(share.nonce, 76);
     this.#proofs.set(hexOf(sha256d(header)), { share, job, coinbase });
   }
+}
+
+/** Another job replaces what was held under that id, its coinbases included; the same one again does not. */
+function filled(slots: readonly Slot[], job: JobSection | undefined): readonly Slot[] {
+  if (job === undefined) return slots;
+  const same = slots.filter((slot) => isDeepStrictEqual(slot.job, job));
+  return same.length > 0 && same.length === slots.length ? same : [...same, { job, coinbases: new Map() }];
+}
+
+function withCoinbases(slot: Slot, coinbases: readonly CoinbaseSection[]): Slot {
+  if (coinbases.length === 0) return slot;
+  return { ...slot, coinbases: new Map([...slot.coinbases, ...coinbases.map((one) => [one.coinbaseId, one] as const)]) };
 }
