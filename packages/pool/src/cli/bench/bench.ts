@@ -26,7 +26,8 @@ const ACCOUNTS = 480;
 /** Of many parts of a second, so that a run is not over before the caches are warm. */
 const SHARES = 60_000;
 const BRANCHES = 12;
-const SPLIT_REQUESTS = 1000;
+/** Fewer than a gateway's budget of messages holds: past it the pool reads slowly. */
+const SPLIT_REQUESTS = 500;
 /** A large pool: accounts in its window, and gateways that all ask at each new block. */
 const MANY_ACCOUNTS = 10_000;
 const MANY_GATEWAYS = 1000;
