@@ -33,3 +33,14 @@ test("a pool that has not read all of a conversation goes on with what it held b
   said.begin();
   expect(() => said.check(later, POOL)).toThrow("sent under a good MAC");
 });
+
+test("a gateway that talks for long costs no more at its end than at its beginning", () => {
+  const said = new SaidWork();
+  const first = good(share({ jobId: 1 }));
+  for (let conversation = 0; conversation < 2000; conversation++) {
+    said.begin();
+    for (const totalSize of [conversation, conversation + 1]) said.say({ ...first, job: { ...first.job!, totalSize } });
+    said.say(bare(first));
+  }
+  expect(() => said.check({ hash: new Uint8Array(32) } as JudgedShare, POOL)).toThrow("sent under a good MAC");
+});

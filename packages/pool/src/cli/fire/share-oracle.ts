@@ -17,11 +17,14 @@ const OP_RETURN = 0x6a;
 const sha256d = (bytes: Uint8Array): Buffer => createHash("sha256").update(createHash("sha256").update(bytes).digest()).digest();
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
-/** What a job slot may hold. */
-interface Slot {
+/** A job that was said of a slot, and the coinbases that were said while the slot may have held it. */
+interface SaidJob {
   readonly job: JobSection;
-  readonly coinbases: ReadonlyMap<number, CoinbaseSection>;
+  coinbases: readonly CoinbaseSection[];
 }
+
+/** Jobs of one slot that are remembered, and coinbases of one job: many more than a pool leaves unread in a row. */
+const MOST_SAID = 32;
 
 /** A share, and what its hash is made of. */
 interface Proof {
@@ -32,31 +35,39 @@ interface Proof {
 
 /**
  * What one gateway said, over all of its connections. A pool reads what is said in order, but how much of it before a connection ends nobody tells: so at
- * the next one each slot may hold whatever it held at any moment of those before.
+ * the next one a slot may hold any job that was said of it. Within one connection it holds the last, if the pool has come so far.
  */
 export class SaidWork {
-  readonly #held = new Map<number, readonly Slot[]>();
-  /** What slots held before, in this conversation. */
-  readonly #passed = new Map<number, Slot[]>();
+  /** By slot, the newest last. */
+  readonly #said = new Map<number, readonly SaidJob[]>();
+  /** By slot, the job that was said last in this conversation: what is read after it is for that one. */
+  readonly #last = new Map<number, SaidJob>();
   /** Shares of this conversation, by the hash that they make. */
   readonly #proofs = new Map<string, Proof>();
 
   /** Before each conversation: shares of an earlier one can be accepted no more. */
   begin(): void {
     this.#proofs.clear();
-    for (const [id, passed] of this.#passed) this.#held.set(id, [...new Set([...passed, ...(this.#held.get(id) ?? [])])]);
-    this.#passed.clear();
+    this.#last.clear();
   }
 
   say(message: GatewayMessage): void {
     if (message.type !== "share" && message.type !== "jobAnnouncement") return;
     const { jobId, job } = message;
-    const before = this.#held.get(jobId) ?? [];
-    this.#passed.set(jobId, [...(this.#passed.get(jobId) ?? []), ...before]);
+    if (job !== undefined) this.#last.set(jobId, this.#sayJob(jobId, job));
+    const last = this.#last.get(jobId);
+    const held = last === undefined ? (this.#said.get(jobId) ?? []) : [last];
     const coinbases = message.type === "share" ? (message.coinbase === undefined ? [] : [message.coinbase]) : message.coinbases;
-    const held = filled(before, job).map((slot) => withCoinbases(slot, coinbases));
-    this.#held.set(jobId, held);
-    if (message.type === "share") for (const slot of held) this.#prove(message, slot);
+    for (const one of held) one.coinbases = [...one.coinbases, ...coinbases].slice(-MOST_SAID);
+    if (message.type === "share") for (const one of held) this.#prove(message, one);
+  }
+
+  /** Another job replaces what was held under that id, its coinbases included; the same one again does not. */
+  #sayJob(jobId: number, job: JobSection): SaidJob {
+    const before = this.#said.get(jobId) ?? [];
+    const said = before.find((one) => isDeepStrictEqual(one.job, job)) ?? { job, coinbases: [] };
+    this.#said.set(jobId, [...before.filter((one) => one !== said), said].slice(-MOST_SAID));
+    return said;
   }
 
   /** @throws PropertyError unless what was said makes this share, in all that the books keep of it */
@@ -81,9 +92,11 @@ export class SaidWork {
     holds(!foreign, "an accepted coinbase pays the pool and its split alone");
   }
 
-  #prove(share: Share, { job, coinbases }: Slot): void {
-    const section = coinbases.get(share.coinbaseId);
-    if (section === undefined) return;
+  #prove(share: Share, { job, coinbases }: SaidJob): void {
+    for (const coinbase of coinbases) if (coinbase.coinbaseId === share.coinbaseId) this.#proveWith(share, job, coinbase);
+  }
+
+  #proveWith(share: Share, job: JobSection, section: CoinbaseSection): void {
     const coinb1 = Buffer.from(section.coinb1);
     if (share.quickdiff && coinb1.length >= 2) {
       const at = coinb1.length - 2;
@@ -105,16 +118,4 @@ export class SaidWork {
     header.writeUInt32LE(share.nonce, 76);
     this.#proofs.set(hexOf(sha256d(header)), { share, job, coinbase });
   }
-}
-
-/** Another job replaces what was held under that id, its coinbases included; the same one again does not. */
-function filled(slots: readonly Slot[], job: JobSection | undefined): readonly Slot[] {
-  if (job === undefined) return slots;
-  const same = slots.filter((slot) => isDeepStrictEqual(slot.job, job));
-  return same.length > 0 && same.length === slots.length ? same : [...same, { job, coinbases: new Map() }];
-}
-
-function withCoinbases(slot: Slot, coinbases: readonly CoinbaseSection[]): Slot {
-  if (coinbases.length === 0) return slot;
-  return { ...slot, coinbases: new Map([...slot.coinbases, ...coinbases.map((one) => [one.coinbaseId, one] as const)]) };
 }
