@@ -36,6 +36,13 @@ function helloFrame(sealed: Uint8Array): Uint8Array {
   return frame;
 }
 
+/** One in each of the forms. */
+const seedsOf = (plain: Uint8Array, sealed: Uint8Array): Uint8Array[] => [
+  Uint8Array.of(AS_PLAIN, ...plain),
+  Uint8Array.of(SIGNED_ANEW, ...plain.subarray(0, -SIGNATURE_BYTES)),
+  Uint8Array.of(AS_SEALED, ...sealed),
+];
+
 /**
  * HELLO at the pool: its plaintext as it is, or signed anew with the key it names in its place, or its sealed bytes. Whatever is read was signed by the long-term
  * key in it, and its answer can be opened by whoever holds the session key in it.
@@ -48,11 +55,7 @@ export function hello(): Target {
   const counts = { read: 0, refused: 0 };
   return {
     name: "hello",
-    seeds: [
-      Uint8Array.of(AS_PLAIN, ...plain),
-      Uint8Array.of(SIGNED_ANEW, ...plain.subarray(0, -SIGNATURE_BYTES)),
-      Uint8Array.of(AS_SEALED, ...sealed),
-    ],
+    seeds: seedsOf(plain, sealed),
     part: 10,
     run: (input) => {
       const choice = (input[0] ?? 0) % CHOICES;
@@ -98,11 +101,7 @@ export function response(): Target {
   const counts = { read: 0, refused: 0 };
   return {
     name: "response",
-    seeds: [
-      Uint8Array.of(AS_PLAIN, ...plain),
-      Uint8Array.of(SIGNED_ANEW, ...plain.subarray(0, -SIGNATURE_BYTES)),
-      Uint8Array.of(AS_SEALED, ...sealed),
-    ],
+    seeds: seedsOf(plain, sealed),
     part: 10,
     run: (input) => {
       const choice = (input[0] ?? 0) % CHOICES;
